@@ -1,0 +1,110 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/aikagi/aikagi/internal/form"
+	"github.com/aikagi/aikagi/internal/grant"
+	"github.com/aikagi/aikagi/store"
+)
+
+// authorize is where a client sends the customer's browser (RFC 9126, 4). It
+// reads client_id and request_uri, whatever else the URL says (CONF-33), and
+// hands over to the host's first page. Loading it writes nothing: reloads and
+// link previews cost nothing (FAPI 2.0 SP, 5.3.2.2, note 3).
+//
+// An error met here becomes a page and not a redirect, since nobody has been
+// authenticated yet (RFC 9700, 4.11.2).
+func (s *Server) authorize(w http.ResponseWriter, r *http.Request, ev *Event) error {
+	f, err := authorizeForm(w, r)
+	if err != nil {
+		return err
+	}
+	id, uri := f.Get("client_id"), f.Get("request_uri")
+	if id == "" {
+		return refuse("RFC9126-4-6", invalidRequest, "client_id is missing")
+	}
+	ev.Client = printable(id)
+	if uri == "" {
+		return refuse("FAPI2-SP-5.3.2.2-3", invalidRequest, "the request was not pushed: request_uri is missing")
+	}
+	in, err := s.load(r.Context(), id, uri)
+	if err != nil {
+		return err
+	}
+	in.start(w, r)
+	ev.Kind, ev.Scopes, ev.Grant = requestShown, in.Scopes, in.GrantID
+	s.audit(r.Context(), *ev)
+	s.config.Interact(w, r, in)
+	return nil
+}
+
+// authorizeForm reads the two parameters from the query or a posted form (RFC
+// 6749, 3.1).
+func authorizeForm(w http.ResponseWriter, r *http.Request) (v form.Values, err error) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		v, err = form.ParseQuery(r.URL.RawQuery, "client_id", "request_uri")
+	case http.MethodPost:
+		v, err = form.ParseBody(w, r, maxBody, "resource")
+	default:
+		e := refuse("RFC6749-3.1-1", invalidRequest, "use GET or POST")
+		e.status, e.allow = http.StatusMethodNotAllowed, "GET, POST"
+		return v, e
+	}
+	if err != nil {
+		return v, badForm(err)
+	}
+	return v, nil
+}
+
+var errDeadRequest = refuse("RFC9126-4-3", invalidRequestURI, "the request is unknown, was decided or has expired")
+
+// load finds the request that uri stands for, if client id pushed it and may
+// still use it (RFC 9126, 4).
+func (s *Server) load(ctx context.Context, id, uri string) (*Interaction, error) {
+	c, _, err := s.client(ctx, id)
+	if err != nil {
+		if e := asError(err); e.Code == invalidClient {
+			return nil, refuse(e.Rule, unauthorizedClient, "the client is unknown").because(e.Err)
+		}
+		return nil, err
+	}
+	text, ok := strings.CutPrefix(uri, requestURIPrefix)
+	if !ok {
+		return nil, refuse("FAPI2-SP-5.3.2.2-3", invalidRequest, "request_uri was not issued here")
+	}
+	h, err := grant.ParseHandle(text)
+	if err != nil {
+		return nil, errDeadRequest
+	}
+	req, err := s.request(ctx, h.Locator)
+	if err != nil {
+		return nil, err
+	}
+	if !req.Secret.Matches(h.Secret) {
+		return nil, errDeadRequest
+	}
+	if req.Client != id { // RFC 9126, 2.2
+		return nil, refuse("RFC9126-2.2-4", invalidRequestURI, "request_uri belongs to another client")
+	}
+	if !s.now().Before(req.Expires) { // RFC 9126, 4
+		return nil, errDeadRequest
+	}
+	return s.interaction(c, req)
+}
+
+// request returns the pushed request at l.
+func (s *Server) request(ctx context.Context, l grant.Locator) (*grant.Request, error) {
+	rec, err := s.config.Store.Get(ctx, l.Key(grant.KindRequest, s.config.Issuer))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, errDeadRequest
+	}
+	if err != nil {
+		return nil, err
+	}
+	return grant.DecodeRequest(rec.Value)
+}

@@ -1,0 +1,214 @@
+package authz_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/aikagi/aikagi/authz"
+	"github.com/aikagi/aikagi/token"
+)
+
+// Each endpoint has three benchmarks: the request itself, the cryptography it
+// cannot avoid, and the ratio of the two from one run. Requests are made in
+// batches while the timer stands still, since a client's signature costs as
+// much as the server's answer. Run with -cpu 1 for ratios of processor time.
+
+const batch = 64
+
+// A sink is a ResponseWriter that keeps the status.
+type sink struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (s *sink) Header() http.Header         { return s.header }
+func (s *sink) WriteHeader(status int)      { s.status = status }
+func (s *sink) Write(b []byte) (int, error) { return s.body.Write(b) }
+
+// A work is one endpoint: what to ask of it, and what it cannot avoid.
+type work struct {
+	alg    string
+	make   func(b *bank, f *fintech) *http.Request
+	status int
+	verify int // signatures to verify
+	sign   int // signatures to make
+}
+
+func ofAlg(b *testing.B, alg string) (*bank, *fintech) {
+	f := keyClient("kakeibo")
+	keys := serverKeys
+	if alg == "PS256" {
+		f.key, f.alg = rsaKey(), "PS256"
+		f.JWKS = jwks(publicJWK(f.key.Public(), f.kid, f.alg))
+		var err error
+		if keys, err = token.NewKeySet(token.PrivateKey{ID: "as-ps", Algorithm: "PS256", Signer: rsaKey()}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return newBank(b, clients(f), func(c *authz.Config) {
+		c.Keys = keys
+		c.Audit = nil
+	}), f
+}
+
+var works = map[string]func(alg string) work{
+	"PAR": func(alg string) work {
+		return work{alg: alg, status: 201, verify: 1, make: func(b *bank, f *fintech) *http.Request {
+			return f.request("/par", f.authenticate(b, f.pushable()))
+		}}
+	},
+	"TokenCode": func(alg string) work {
+		return work{alg: alg, status: 200, verify: 1, sign: 2, make: func(b *bank, f *fintech) *http.Request {
+			return f.request("/token", f.authenticate(b, f.redeemable(f.code(b))))
+		}}
+	},
+	"TokenRefresh": func(alg string) work {
+		var refresh string
+		return work{alg: alg, status: 200, verify: 1, sign: 1, make: func(b *bank, f *fintech) *http.Request {
+			if refresh == "" {
+				refresh = f.tokens(b)["refresh_token"].(string)
+			}
+			return f.request("/token", f.authenticate(b, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}))
+		}}
+	},
+}
+
+// serve answers a batch of fresh requests and returns how long that took.
+func (w work) serve(tb testing.TB, b *bank, f *fintech) time.Duration {
+	reqs := make([]*http.Request, batch)
+	outs := make([]*sink, batch)
+	for i := range reqs {
+		reqs[i] = w.make(b, f)
+		outs[i] = &sink{header: make(http.Header)}
+	}
+	start := time.Now()
+	for i, r := range reqs {
+		b.srv.ServeHTTP(outs[i], r)
+	}
+	took := time.Since(start)
+	for _, out := range outs {
+		if out.status != w.status {
+			tb.Fatalf("status %d: %s", out.status, out.body.Bytes())
+		}
+	}
+	return took
+}
+
+// floor does a batch of what cannot be avoided and returns how long that took.
+func (w work) floor() time.Duration {
+	sum := sha256.Sum256([]byte("signed"))
+	var verify, sign func()
+	if w.alg == "PS256" {
+		key := rsaKey()
+		opts := &rsa.PSSOptions{SaltLength: 32, Hash: crypto.SHA256}
+		sig, _ := key.Sign(rand.Reader, sum[:], opts)
+		verify = func() { _ = rsa.VerifyPSS(&key.PublicKey, crypto.SHA256, sum[:], sig, opts) }
+		sign = func() { _, _ = key.Sign(rand.Reader, sum[:], opts) }
+	} else {
+		key := ecKeys.next()
+		r, s, _ := ecdsa.Sign(rand.Reader, key, sum[:])
+		sig := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+		verify = func() {
+			_ = ecdsa.Verify(&key.PublicKey, sum[:], new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:]))
+		}
+		sign = func() { _, _ = key.Sign(rand.Reader, sum[:], crypto.SHA256) }
+	}
+	start := time.Now()
+	for range batch {
+		for range w.verify {
+			verify()
+		}
+		for range w.sign {
+			sign()
+		}
+	}
+	return time.Since(start)
+}
+
+func benchmark(b *testing.B, name string) {
+	for _, alg := range []string{"ES256", "PS256"} {
+		w := works[name](alg)
+		bk, f := ofAlg(b, alg)
+		b.Run(alg, func(b *testing.B) {
+			b.ReportAllocs()
+			var reqs []*http.Request
+			out := &sink{header: make(http.Header)}
+			for i := 0; i < b.N; i++ {
+				if i%batch == 0 {
+					b.StopTimer()
+					reqs = reqs[:0]
+					for range batch {
+						reqs = append(reqs, w.make(bk, f))
+					}
+					b.StartTimer()
+				}
+				out.body.Reset()
+				bk.srv.ServeHTTP(out, reqs[i%batch])
+				if out.status != w.status {
+					b.Fatalf("status %d: %s", out.status, out.body.Bytes())
+				}
+			}
+		})
+		b.Run(alg+"/floor", func(b *testing.B) {
+			for i := 0; i < b.N; i += batch {
+				w.floor()
+			}
+		})
+		b.Run(alg+"/ratio", func(b *testing.B) {
+			var served, floor time.Duration
+			for i := 0; i < b.N; i += batch {
+				served += w.serve(b, bk, f)
+				floor += w.floor()
+			}
+			b.ReportMetric(float64(served)/float64(floor), "ratio")
+		})
+	}
+}
+
+func BenchmarkPAR(b *testing.B)          { benchmark(b, "PAR") }
+func BenchmarkTokenCode(b *testing.B)    { benchmark(b, "TokenCode") }
+func BenchmarkTokenRefresh(b *testing.B) { benchmark(b, "TokenRefresh") }
+
+// BenchmarkAuthorize is a customer whose consent is at hand: one request to
+// the authorization endpoint that ends in a redirect with a code. There is no
+// signature in it.
+func BenchmarkAuthorize(b *testing.B) {
+	bk, f := ofAlg(b, "ES256")
+	bk.shown = func(w http.ResponseWriter, r *http.Request, in *authz.Interaction) {
+		if err := in.Finish(w, r, bk.approval()); err != nil {
+			b.Error(err)
+		}
+	}
+	cookie := (&browser{b: bk}).open(f, f.push(bk, f.pushable())).Cookies()[0]
+	b.ReportAllocs()
+	var reqs []*http.Request
+	out := &sink{header: make(http.Header)}
+	for i := 0; i < b.N; i++ {
+		if i%batch == 0 {
+			b.StopTimer()
+			reqs = reqs[:0]
+			for range batch {
+				q := url.Values{"client_id": {f.ID}, "request_uri": {f.push(bk, f.pushable())}}
+				r := httptest.NewRequest("GET", issuer+"/authorize?"+q.Encode(), nil)
+				r.AddCookie(cookie)
+				reqs = append(reqs, r)
+			}
+			b.StartTimer()
+		}
+		bk.srv.ServeHTTP(out, reqs[i%batch])
+		if out.status != 303 {
+			b.Fatalf("status %d", out.status)
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package authz
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aikagi/aikagi/internal/jose"
+	"github.com/aikagi/aikagi/mtls"
+)
+
+// ErrNoClient is returned by a [ClientRegistry] for an id that is not
+// registered.
+var ErrNoClient = errors.New("authz: no such client")
+
+// ClientRegistry finds registered clients.
+type ClientRegistry interface {
+	// Client returns the client registered as id, or ErrNoClient. Any other
+	// error is an outage, and is answered server_error, not invalid_client.
+	// Neither side changes the client afterwards. The id is what a stranger
+	// sent: up to 255 characters of printable ASCII.
+	Client(ctx context.Context, id string) (*Client, error)
+}
+
+// The client authentication methods of FAPI 2.0 (OpenID Connect Core, 9 and
+// RFC 8705, 2).
+const (
+	methodPrivateKeyJWT = "private_key_jwt"
+	methodTLS           = "tls_client_auth"
+	methodSelfSignedTLS = "self_signed_tls_client_auth"
+)
+
+// The grant types that the token endpoint knows.
+const (
+	grantCode        = "authorization_code"
+	grantRefresh     = "refresh_token"
+	grantCredentials = "client_credentials"
+)
+
+// A Client is a registered client. Its members have the names and meanings of
+// client metadata (RFC 7591, 2 and the specifications named); as JSON a Client
+// reads and is read as RFC 7591 metadata with client_id and, optionally,
+// profile. A zero member was not registered, and no default of the registry
+// that FAPI forbids is put in its place.
+type Client struct {
+	ID      string
+	Profile Profile // the one profile it is served under; see Config.Profiles
+	Name    string  // client_name
+
+	RedirectURIs    []string // redirect_uris, compared as whole strings
+	ApplicationType string   // application_type: "web" (also if empty) or "native"
+	GrantTypes      []string // grant_types; nil means authorization_code alone
+	ResponseTypes   []string // response_types; nil means code alone
+	Scope           string   // scope: what it may ask for, divided by spaces
+
+	AuthMethod         string          // token_endpoint_auth_method
+	AuthSigningAlg     string          // token_endpoint_auth_signing_alg; empty allows all of the profile
+	JWKS               json.RawMessage // jwks: public keys by value
+	JWKSURI            string          // jwks_uri: or where they are
+	CertificateSubject mtls.Subject    // tls_client_auth_*
+
+	CertificateBoundTokens bool   // tls_client_certificate_bound_access_tokens
+	IDTokenAlg             string // id_token_signed_response_alg; empty means the server's choice
+
+	// Metadata holds the other members as they were registered.
+	Metadata map[string]json.RawMessage
+}
+
+// mayUse reports whether the client registered grant type t.
+func (c *Client) mayUse(t string) bool {
+	if c.GrantTypes == nil {
+		return t == grantCode
+	}
+	return slices.Contains(c.GrantTypes, t)
+}
+
+// clientMember reads or writes one member of client metadata.
+type clientMember struct {
+	name string
+	at   func(*Client) any // *string, *[]string, *bool, *json.RawMessage
+}
+
+var clientMembers = []clientMember{
+	{"client_id", func(c *Client) any { return &c.ID }},
+	{"profile", func(c *Client) any { return (*string)(&c.Profile) }},
+	{"client_name", func(c *Client) any { return &c.Name }},
+	{"redirect_uris", func(c *Client) any { return &c.RedirectURIs }},
+	{"application_type", func(c *Client) any { return &c.ApplicationType }},
+	{"grant_types", func(c *Client) any { return &c.GrantTypes }},
+	{"response_types", func(c *Client) any { return &c.ResponseTypes }},
+	{"scope", func(c *Client) any { return &c.Scope }},
+	{"token_endpoint_auth_method", func(c *Client) any { return &c.AuthMethod }},
+	{"token_endpoint_auth_signing_alg", func(c *Client) any { return &c.AuthSigningAlg }},
+	{"jwks", func(c *Client) any { return &c.JWKS }},
+	{"jwks_uri", func(c *Client) any { return &c.JWKSURI }},
+	{"tls_client_auth_subject_dn", func(c *Client) any { return &c.CertificateSubject.DN }},
+	{"tls_client_auth_san_dns", func(c *Client) any { return &c.CertificateSubject.DNS }},
+	{"tls_client_auth_san_uri", func(c *Client) any { return &c.CertificateSubject.URI }},
+	{"tls_client_auth_san_ip", func(c *Client) any { return &c.CertificateSubject.IP }},
+	{"tls_client_auth_san_email", func(c *Client) any { return &c.CertificateSubject.Email }},
+	{"tls_client_certificate_bound_access_tokens", func(c *Client) any { return &c.CertificateBoundTokens }},
+	{"id_token_signed_response_alg", func(c *Client) any { return &c.IDTokenAlg }},
+}
+
+// UnmarshalJSON reads client metadata strictly: a member of the wrong type, or
+// one that occurs twice, is an error. A member the library does not use goes
+// to c.Metadata.
+func (c *Client) UnmarshalJSON(b []byte) error {
+	m, err := jose.ParseClaims(b)
+	if err != nil {
+		return fmt.Errorf("authz: client metadata: %w", err)
+	}
+	*c = Client{}
+	known := make(map[string]bool, len(clientMembers))
+	for _, cm := range clientMembers {
+		known[cm.name] = true
+		raw, ok := m.Raw(cm.name)
+		if !ok {
+			continue
+		}
+		if err := setMember(cm.at(c), raw); err != nil {
+			return fmt.Errorf("authz: client metadata: %s %w", cm.name, err)
+		}
+	}
+	for _, name := range m.Names() {
+		if known[name] {
+			continue
+		}
+		if c.Metadata == nil {
+			c.Metadata = make(map[string]json.RawMessage)
+		}
+		raw, _ := m.Raw(name)
+		c.Metadata[name] = slices.Clone(raw)
+	}
+	return nil
+}
+
+func setMember(at any, raw json.RawMessage) error {
+	if string(raw) == "null" {
+		return errors.New("is null")
+	}
+	if p, ok := at.(*json.RawMessage); ok {
+		*p = slices.Clone(raw)
+		return nil
+	}
+	if err := json.Unmarshal(raw, at); err != nil {
+		switch at.(type) {
+		case *bool:
+			return errors.New("is not true or false")
+		case *[]string:
+			return errors.New("is not an array of strings")
+		}
+		return errors.New("is not a string")
+	}
+	return nil
+}
+
+// MarshalJSON writes the metadata that is set.
+func (c *Client) MarshalJSON() ([]byte, error) {
+	m := make(map[string]any, len(clientMembers)+len(c.Metadata))
+	for name, raw := range c.Metadata {
+		m[name] = raw
+	}
+	for _, cm := range clientMembers {
+		switch p := cm.at(c).(type) {
+		case *string:
+			if *p != "" {
+				m[cm.name] = *p
+			}
+		case *[]string:
+			if *p != nil {
+				m[cm.name] = *p
+			}
+		case *bool:
+			if *p {
+				m[cm.name] = true
+			}
+		case *json.RawMessage:
+			if *p != nil {
+				m[cm.name] = *p
+			}
+		}
+	}
+	return json.Marshal(m)
+}
+
+// A ClientList is a [ClientRegistry] that never changes. The zero value has no
+// clients.
+type ClientList struct{ byID map[string]*Client }
+
+// LoadClients reads a JSON array of client metadata, such as a file. The error
+// names the client that is malformed; whether a client fits its profile is
+// checked when it is used.
+func LoadClients(b []byte) (*ClientList, error) {
+	var clients []json.RawMessage
+	if err := json.Unmarshal(b, &clients); err != nil {
+		return nil, fmt.Errorf("authz: clients: not a JSON array: %w", err)
+	}
+	l := &ClientList{byID: make(map[string]*Client, len(clients))}
+	for i, raw := range clients {
+		c := new(Client)
+		if err := c.UnmarshalJSON(raw); err != nil {
+			return nil, fmt.Errorf("authz: client %d of %d: %s", i+1, len(clients), strings.TrimPrefix(err.Error(), "authz: "))
+		}
+		if c.ID == "" {
+			return nil, fmt.Errorf("authz: client %d of %d: client_id is missing", i+1, len(clients))
+		}
+		if l.byID[c.ID] != nil {
+			return nil, fmt.Errorf("authz: client %d of %d: client_id %q is there twice", i+1, len(clients), c.ID)
+		}
+		l.byID[c.ID] = c
+	}
+	return l, nil
+}
+
+// NewClientList returns a registry of the clients given.
+func NewClientList(clients ...*Client) (*ClientList, error) {
+	l := &ClientList{byID: make(map[string]*Client, len(clients))}
+	for _, c := range clients {
+		if c.ID == "" || l.byID[c.ID] != nil {
+			return nil, fmt.Errorf("authz: client_id %q is empty or there twice", c.ID)
+		}
+		l.byID[c.ID] = c
+	}
+	return l, nil
+}
+
+// Client implements [ClientRegistry].
+func (l *ClientList) Client(_ context.Context, id string) (*Client, error) {
+	if c := l.byID[id]; c != nil {
+		return c, nil
+	}
+	return nil, ErrNoClient
+}
+
+// All returns the clients, in no order.
+func (l *ClientList) All() []*Client {
+	all := make([]*Client, 0, len(l.byID))
+	for _, c := range l.byID {
+		all = append(all, c)
+	}
+	return all
+}

@@ -1,0 +1,189 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/aikagi/aikagi/internal/grant"
+	"github.com/aikagi/aikagi/pkce"
+	"github.com/aikagi/aikagi/store"
+	"github.com/aikagi/aikagi/token"
+)
+
+// A kept is a grant as it was read, with what a later write must know.
+type kept struct {
+	*grant.Grant
+	record store.Record
+}
+
+var errNoCode = refuse("RFC6749-4.1.3-2", invalidGrant, "code is invalid, expired or was used")
+
+// exchangeCode turns an authorization code into tokens (RFC 6749, 4.1.3). The
+// client is already authenticated, and its certificate is at hand.
+//
+// Every check comes before the claim, and nothing leaves before it: a refused
+// request costs the honest client nothing, a signer that fails does not burn
+// the code, and a code presented twice yields tokens once. Who presents one
+// twice with every proof right ends the grant: one of the two is a thief.
+func (s *Server) exchangeCode(ctx context.Context, req *tokenRequest) (*tokenResponse, error) {
+	if req.Get("code") == "" {
+		return nil, refuse("RFC6749-4.1.3-1", invalidRequest, "code is missing")
+	}
+	h, err := grant.ParseHandle(req.Get("code"))
+	if err != nil {
+		return nil, errNoCode
+	}
+	g, err := s.grantAt(ctx, h.Locator)
+	if err != nil {
+		return nil, err
+	}
+	if g == nil || !g.Code.Secret.Matches(h.Secret) {
+		return nil, errNoCode
+	}
+	if g.Client != req.client.ID { // RFC 6749, 4.1.3
+		return nil, refuse("RFC6749-4.1.3-2", invalidGrant, "code was issued to another client")
+	}
+	req.event.Grant, req.event.Subject = g.record.Key, g.Subject
+	if req.Get("redirect_uri") != g.Code.RedirectURI { // RFC 6749, 4.1.3
+		return nil, refuse("RFC6749-4.1.3-1", invalidGrant, "redirect_uri is not the one of the authorization request")
+	}
+	if err := pkce.Verify(g.Code.Challenge, req.Get("code_verifier")); err != nil { // RFC 7636, 4.6
+		return nil, refuse("RFC7636-4.6-1", invalidGrant, "code_verifier is missing or does not match")
+	}
+	if !s.now().Before(g.Code.Expires) { // FAPI 2.0 SP, 5.3.2.1-11
+		return nil, refuse("FAPI2-SP-5.3.2.1-11", invalidGrant, "code is invalid, expired or was used")
+	}
+	if err := s.spend(ctx, req.client.replay); err != nil {
+		return nil, err
+	}
+	if g.Code.Claim != "" { // RFC 6749, 4.1.2
+		return nil, s.reused(ctx, req, g)
+	}
+	res, err := s.issue(ctx, req, g, g.Scopes)
+	if err != nil {
+		return nil, err
+	}
+	if res.id, err = s.idToken(ctx, req, g); err != nil {
+		return nil, err
+	}
+	if err := s.claimCode(ctx, req, g, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// claimCode redeems g's code, and gives g a refresh token if there is to be
+// one. Of any number of requests one succeeds.
+func (s *Server) claimCode(ctx context.Context, req *tokenRequest, g *kept, res *tokenResponse) error {
+	version := grant.NewVersion()
+	g.Code.Claim = version
+	if req.client.mayUse(grantRefresh) && g.Expires.After(s.now()) {
+		secret := grant.NewSecret()
+		g.Refresh = secret.Digest()
+		res.refresh = grant.Handle{Locator: g.Locator, Secret: secret}.String()
+	}
+	rec := g.record
+	rec.Version, rec.Value = version, g.Encode()
+	err := s.replace(ctx, g.record.Version, rec)
+	if !errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	now, err := s.grantAt(ctx, g.Locator) // who was it?
+	switch {
+	case err != nil:
+		return err
+	case now == nil:
+		return refuse("RFC6749-4.1.3-2", invalidGrant, "the grant was revoked")
+	case now.Code.Claim == version:
+		return nil
+	}
+	return s.reused(ctx, req, now)
+}
+
+// reused ends the grant whose code was presented again (RFC 6749, 4.1.2).
+func (s *Server) reused(ctx context.Context, req *tokenRequest, g *kept) error {
+	if err := s.revoke(ctx, g); err != nil {
+		return err
+	}
+	s.audit(ctx, Event{
+		Kind: grantRevoked, Endpoint: "token", Client: g.Client, Subject: g.Subject, Grant: g.record.Key,
+		Certificate: req.cert, Rule: "RFC6749-4.1.2-3", Reason: "its code was presented again",
+	})
+	return refuse("FAPI2-SP-5.3.2.2-9", invalidGrant, "code is invalid, expired or was used")
+}
+
+// grantAt returns the approved grant at l, or nil if there is none any more.
+func (s *Server) grantAt(ctx context.Context, l grant.Locator) (*kept, error) {
+	rec, err := s.config.Store.Get(ctx, l.Key(grant.KindGrant, s.config.Issuer))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	g, err := grant.Decode(rec.Value)
+	if err != nil {
+		return nil, err
+	}
+	if g.Denied {
+		return nil, nil
+	}
+	return &kept{g, rec}, nil
+}
+
+// revoke ends g and every token from it. The request goes first, so that no
+// late decision can make the grant anew.
+func (s *Server) revoke(ctx context.Context, g *kept) error {
+	if err := s.config.Store.Delete(ctx, g.Locator.Key(grant.KindRequest, s.config.Issuer)); err != nil {
+		return err
+	}
+	return s.config.Store.Delete(ctx, g.record.Key)
+}
+
+// issue signs an access token from g for scopes, some of the grant's.
+func (s *Server) issue(ctx context.Context, req *tokenRequest, g *kept, scopes []string) (*tokenResponse, error) {
+	life := s.config.AccessTokenLifetime
+	if !g.Expires.IsZero() { // no token outlives its grant
+		life = min(life, g.Expires.Sub(s.now()).Truncate(time.Second))
+	}
+	if life <= 0 {
+		return nil, refuse("RFC6749-5.2-3", invalidGrant, "the grant has expired")
+	}
+	access, err := s.access(ctx, req, &token.Access{
+		Subject:  g.Subject,
+		GrantID:  g.record.Key,
+		Scopes:   scopes,
+		AuthTime: g.AuthTime,
+		ACR:      g.ACR,
+		AMR:      g.AMR,
+	}, life)
+	if err != nil {
+		return nil, err
+	}
+	return &tokenResponse{access: access, life: life, scopes: scopes}, nil
+}
+
+// idToken signs the ID token of g (OIDC Core, 2 and 3.1.3.3), or returns ""
+// if none was asked for.
+func (s *Server) idToken(ctx context.Context, req *tokenRequest, g *kept) (string, error) {
+	if !slices.Contains(g.Scopes, "openid") {
+		return "", nil
+	}
+	now := s.now()
+	id := &token.ID{
+		Issuer:   s.config.Issuer,
+		Subject:  g.Subject,
+		Audience: g.Client,
+		Nonce:    g.Code.Nonce,
+		ACR:      g.ACR,
+		AMR:      g.AMR,
+		AuthTime: g.AuthTime,
+		IssuedAt: now,
+		Expires:  now.Add(s.config.IDTokenLifetime),
+	}
+	return s.sign(req.client, req.client.IDTokenAlg, func(alg string) (string, error) {
+		return token.SignID(ctx, s.config.Keys, alg, id)
+	})
+}

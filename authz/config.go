@@ -1,0 +1,206 @@
+package authz
+
+import (
+	"context"
+	"crypto/x509"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aikagi/aikagi/mtls"
+	"github.com/aikagi/aikagi/store"
+	"github.com/aikagi/aikagi/token"
+)
+
+// Config describes an authorization server. Fields not marked optional must
+// be set. The zero value of every optional field is the strictest behavior
+// the FAPI 2.0 Security Profile allows.
+type Config struct {
+	// Issuer is the server's name: an https URL without query or fragment
+	// (RFC 8414, 2). Endpoints lie below its path.
+	Issuer string
+
+	Store   store.Store    // what the server remembers
+	Keys    token.KeySet   // what it signs with
+	Clients ClientRegistry // whom it serves
+
+	// Secrets seal what browsers carry between pages. Each has 32 bytes or
+	// more, and all nodes share them; the first seals, every one opens. A new
+	// secret is rolled out last in the list, then moved first; an old one
+	// stays for InteractionLifetime.
+	Secrets [][]byte
+
+	// Resource is the identifier of the API that access tokens are for: their
+	// aud (RFC 9068, 3).
+	Resource string
+
+	// Scopes is what the server offers. Where "openid" is among them, an
+	// authorization request that asks for it gets an ID token.
+	Scopes []string
+
+	// Interact optionally shows the first page of an interaction: it finds
+	// out who the customer is and asks for consent, in as many requests as
+	// that takes, and ends it with [Interaction.Finish]. If nil, there is no
+	// authorization endpoint, and no pushed request is taken.
+	Interact func(http.ResponseWriter, *http.Request, *Interaction)
+
+	// Profiles optionally lists the profiles served, each client under one.
+	// If empty, it is FAPI2Security. Where there is one, a client that names
+	// none is served under it; where there are several, it is refused.
+	Profiles []Profile
+
+	// MTLSBase is, optionally, what stands in Issuer's place at a second
+	// listener for the same handler, one that asks for client certificates:
+	// an https URL with the path of Issuer. It is advertised in
+	// mtls_endpoint_aliases (RFC 8705, 5). If empty, the issuer's own
+	// listener has to ask for them.
+	MTLSBase string
+
+	// Authorities optionally issue the certificates of clients that
+	// authenticate by tls_client_auth. If nil, the method is not offered.
+	Authorities *mtls.Authorities
+
+	// ACRValues optionally lists the authentication contexts that the bank's
+	// pages can reach, for the metadata document (acr_values_supported).
+	ACRValues []string
+
+	CodeLifetime        time.Duration // optional: of an authorization code; if zero, 60 seconds
+	RequestLifetime     time.Duration // optional: expires_in of a pushed request; if zero, 90 seconds
+	InteractionLifetime time.Duration // optional: from the first page to the decision; if zero, 30 minutes
+	AccessTokenLifetime time.Duration // optional: if zero, 5 minutes
+	IDTokenLifetime     time.Duration // optional: if zero, 5 minutes
+
+	// GrantLifetime is, optionally, how long a client may refresh where the
+	// Decision does not say when the grant ends. If both are zero, there is
+	// no refresh token.
+	GrantLifetime time.Duration
+
+	// FetchRoots optionally replaces the system's certificate authorities for
+	// fetching a client's jwks_uri.
+	FetchRoots *x509.CertPool
+
+	// FetchPrivate optionally lists private addresses that a jwks_uri may
+	// point to, for labs. If empty, none may be.
+	FetchPrivate []netip.Prefix
+
+	// Audit, if not nil, is told of everything that happens, before the
+	// answer is written. It is called concurrently. See [LogEvents].
+	Audit func(context.Context, Event)
+
+	// Now, if not nil, replaces time.Now.
+	Now func() time.Time
+}
+
+// withDefaults returns a copy that shares no slice with c.
+func (c Config) withDefaults() Config {
+	secrets := make([][]byte, len(c.Secrets))
+	for i, s := range c.Secrets {
+		secrets[i] = slices.Clone(s)
+	}
+	c.Secrets = secrets
+	c.Scopes = slices.Clone(c.Scopes)
+	c.ACRValues = slices.Clone(c.ACRValues)
+	c.FetchPrivate = slices.Clone(c.FetchPrivate)
+	c.Profiles = slices.Clone(c.Profiles)
+	if len(c.Profiles) == 0 {
+		c.Profiles = []Profile{FAPI2Security}
+	}
+	c.MTLSBase = strings.TrimSuffix(c.MTLSBase, "/")
+	orDefault(&c.CodeLifetime, time.Minute)
+	orDefault(&c.RequestLifetime, 90*time.Second)
+	orDefault(&c.InteractionLifetime, 30*time.Minute)
+	orDefault(&c.AccessTokenLifetime, 5*time.Minute)
+	orDefault(&c.IDTokenLifetime, 5*time.Minute)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func orDefault(d *time.Duration, v time.Duration) {
+	if *d == 0 {
+		*d = v
+	}
+}
+
+// check returns everything that is wrong with c, whatever the profile.
+func (c *Config) check() (v Violations) {
+	add := func(rule, value, remedy string) { v = append(v, Violation{rule, value, remedy}) }
+
+	switch u, err := url.Parse(c.Issuer); {
+	case c.Issuer == "":
+		add("RFC8414-2-1", "Issuer is empty", "set it to the server's https URL")
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || strings.ContainsAny(c.Issuer, "?#"):
+		add("RFC8414-2-1", "Issuer is "+strconv.Quote(c.Issuer), "use a URL with a host and without user, query or fragment")
+	case u.Path != strings.TrimSuffix(u.EscapedPath(), "/"):
+		add("RFC8414-3-1", "Issuer is "+strconv.Quote(c.Issuer), "use a path without escapes and without a slash at its end")
+	}
+	if c.MTLSBase != "" {
+		issuer, _ := url.Parse(c.Issuer)
+		u, err := url.Parse(c.MTLSBase)
+		if err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(c.MTLSBase, "?#") || issuer != nil && u.Path != issuer.Path {
+			add("RFC8705-5-1", "MTLSBase is "+strconv.Quote(c.MTLSBase), "use a URL with a host and the issuer's path, and without user, query or fragment")
+		}
+	}
+	for _, f := range []struct {
+		name string
+		nil  bool
+	}{{"Store", c.Store == nil}, {"Keys", c.Keys == nil}, {"Clients", c.Clients == nil}} {
+		if f.nil {
+			add("Config", f.name+" is nil", "set it; nothing is made up in its place")
+		}
+	}
+	if len(c.Secrets) == 0 {
+		add("Config", "Secrets is empty", "give one secret of 32 random bytes")
+	}
+	for i, s := range c.Secrets {
+		if len(s) < 32 {
+			add("Config", "Secrets["+strconv.Itoa(i)+"] has "+strconv.Itoa(len(s))+" bytes", "use 32 random bytes or more")
+		}
+	}
+	if u, err := url.Parse(c.Resource); c.Resource == "" || err != nil || !u.IsAbs() || strings.Contains(c.Resource, "#") {
+		add("RFC9068-3-1", "Resource is "+strconv.Quote(c.Resource), "name the API by an absolute URI without fragment")
+	}
+	for _, s := range c.Scopes {
+		if !isScope(s) {
+			add("RFC6749-3.3-1", "Scopes has "+strconv.Quote(s), "use printable ASCII without space, quote and backslash")
+		}
+	}
+	for _, d := range []struct {
+		name string
+		v    time.Duration
+	}{
+		{"CodeLifetime", c.CodeLifetime}, {"RequestLifetime", c.RequestLifetime}, {"InteractionLifetime", c.InteractionLifetime},
+		{"AccessTokenLifetime", c.AccessTokenLifetime}, {"IDTokenLifetime", c.IDTokenLifetime}, {"GrantLifetime", c.GrantLifetime},
+	} {
+		switch {
+		case d.v < 0:
+			add("Config", d.name+" is "+d.v.String(), "use a positive duration")
+		case d.v%time.Second != 0:
+			add("Config", d.name+" is "+d.v.String(), "use whole seconds, as the protocol does")
+		}
+	}
+	if c.IDTokenLifetime > time.Hour {
+		add("OIDC-IT-17", "IDTokenLifetime is "+c.IDTokenLifetime.String(), "let ID tokens live an hour or less; they report one login")
+	}
+	for _, p := range c.Profiles {
+		if policies[p] == nil {
+			add("Config", "Profiles has "+strconv.Quote(string(p)), "use a profile of this package")
+		}
+	}
+	return v
+}
+
+// isScope reports whether s is a scope token (RFC 6749, 3.3).
+func isScope(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x21 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,217 @@
+package authz
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/aikagi/aikagi/internal/grant"
+	"github.com/aikagi/aikagi/store"
+)
+
+// A Decision ends an interaction: the customer approves, or somebody denies.
+type Decision struct {
+	// Deny, if not empty, denies the request, and the client is told this
+	// code: one of those that this package exports, as a rule AccessDenied.
+	Deny Code
+
+	// Subject is the customer's identifier, the sub of tokens: 1 to 255
+	// characters of printable ASCII, never given to another customer. An
+	// approval must have it.
+	Subject string
+
+	// AuthTime is when the customer last authenticated actively. It must be
+	// set where the client asks for an ID token, a max_age or a new login.
+	AuthTime time.Time
+
+	ACR string   // optional: the authentication context that was reached
+	AMR []string // optional: how (RFC 8176)
+
+	// Scopes is what the customer consented to, some of what was asked. If
+	// nil, it is all of it.
+	Scopes []string
+
+	// Expires is when the grant ends, after which the client must ask again.
+	// If zero, Config.GrantLifetime decides.
+	Expires time.Time
+
+	// Data is the host's own, kept with the grant. At most 16 KiB.
+	Data []byte
+}
+
+const maxData = 16 << 10
+
+// errDecided is what every decision but the first gets.
+var errDecided = refuse("FAPI2-SP-5.3.2.2-N3", invalidRequestURI, "the request was already decided")
+
+// Finish carries out a decision and sends the browser back to the client. It
+// answers only once the decision is stored. When it returns an error it has
+// neither stored nor written anything, and the host shows a page of its own:
+// an [*Error] means that the decision does not answer the request, or that
+// another came first; anything else is an outage, and the customer may try
+// again.
+func (in *Interaction) Finish(w http.ResponseWriter, r *http.Request, d Decision) error {
+	ev := Event{Endpoint: "authorize", Client: in.Client.ID, Subject: d.Subject, Grant: in.GrantID}
+	answer, err := in.decide(r.Context(), d, &ev)
+	if err != nil {
+		in.server.auditRefusal(r.Context(), ev, asError(err))
+		return err
+	}
+	in.server.audit(r.Context(), ev)
+	in.respond(w, answer)
+	return nil
+}
+
+// decide stores the decision and returns the parameters of the authorization
+// response (RFC 6749, 4.1.2 and 4.1.2.1): "code" or "error", and its value.
+func (in *Interaction) decide(ctx context.Context, d Decision, ev *Event) (answer [2]string, err error) {
+	s, g := in.server, &grant.Grant{Locator: in.request.Locator, Denied: true}
+	ev.Kind = grantDenied
+	if d.Deny != "" {
+		if !deniable[d.Deny] {
+			return answer, fmt.Errorf("authz: %q is not a code to deny with", string(d.Deny))
+		}
+		ev.Code = d.Deny
+		answer = [2]string{"error", string(d.Deny)}
+	} else {
+		if err := in.meets(d); err != nil {
+			return answer, err
+		}
+		secret := grant.NewSecret()
+		g = in.grant(d, secret)
+		ev.Kind, ev.Scopes = grantApproved, g.Scopes
+		answer = [2]string{"code", grant.Handle{Locator: g.Locator, Secret: secret}.String()}
+	}
+
+	err = s.create(ctx, in.record(g))
+	if errors.Is(err, store.ErrExists) {
+		return answer, errDecided
+	}
+	if err != nil {
+		return answer, err
+	}
+	// The decision stands, whether or not the request can be forgotten now:
+	// the place of the grant is taken for as long as the request is kept.
+	_ = s.config.Store.Delete(ctx, in.request.Locator.Key(grant.KindRequest, s.config.Issuer))
+	return answer, nil
+}
+
+// meets returns why d does not answer what the client asked.
+func (in *Interaction) meets(d Decision) error {
+	now := in.server.now()
+	switch {
+	case d.Subject == "" || len(d.Subject) > 255 || clean(d.Subject) != d.Subject:
+		return errors.New("authz: Decision.Subject is not 1 to 255 characters of printable ASCII") // OIDC Core, 2
+	case len(d.Data) > maxData:
+		return errors.New("authz: Decision.Data is too large")
+	case d.AuthTime.After(now.Add(time.Minute)):
+		return errors.New("authz: Decision.AuthTime lies ahead")
+	case d.AuthTime.IsZero() && (slices.Contains(in.Scopes, "openid") || in.HasMaxAge || slices.Contains(in.Prompt, "login")):
+		return errors.New("authz: Decision.AuthTime is missing")
+	case !d.Expires.IsZero() && !d.Expires.After(now):
+		return errors.New("authz: Decision.Expires has passed")
+	}
+	for _, scope := range d.Scopes {
+		if !slices.Contains(in.Scopes, scope) {
+			return refuse("RFC9700-4.14.2-1", invalidScope, "more was approved than asked")
+		}
+	}
+	if d.Scopes != nil && len(d.Scopes) == 0 {
+		return errors.New("authz: Decision.Scopes is empty; deny instead")
+	}
+	// Age counts from the first page: a customer may take time over consent.
+	authTime := d.AuthTime.Truncate(time.Second)
+	if in.HasMaxAge && authTime.Before(in.started.Add(-in.MaxAge)) {
+		return refuse("OIDC-AR-14", LoginRequired, "the login is older than max_age")
+	}
+	if slices.Contains(in.Prompt, "login") && authTime.Before(in.started) {
+		return refuse("OIDC-AR-11", LoginRequired, "prompt=login asks for a new login")
+	}
+	return nil
+}
+
+// grant returns the grant that d approves, with a code.
+func (in *Interaction) grant(d Decision, code grant.Secret) *grant.Grant {
+	s, req := in.server, in.request
+	now := s.now()
+	g := &grant.Grant{
+		Locator:  req.Locator,
+		Client:   in.Client.ID,
+		Subject:  d.Subject,
+		Scopes:   req.Scopes,
+		AuthTime: d.AuthTime,
+		ACR:      d.ACR,
+		AMR:      d.AMR,
+		Created:  now,
+		Expires:  d.Expires,
+		Data:     d.Data,
+		Code: grant.Code{
+			Secret:      code.Digest(),
+			Expires:     now.Add(s.config.CodeLifetime),
+			RedirectURI: req.RedirectURI,
+			Challenge:   req.Challenge,
+			Nonce:       req.Nonce,
+		},
+	}
+	if d.Scopes != nil {
+		g.Scopes = d.Scopes
+	}
+	if g.Expires.IsZero() && s.config.GrantLifetime > 0 {
+		g.Expires = now.Add(s.config.GrantLifetime)
+	}
+	return g
+}
+
+// record returns the record of g, which is kept as long as the request is,
+// and until the last token from g has expired.
+func (in *Interaction) record(g *grant.Grant) store.Record {
+	s := in.server
+	rec := store.Record{
+		Key:     in.GrantID,
+		Version: grant.NewVersion(),
+		Value:   g.Encode(),
+		Expires: in.request.Expires.Add(s.config.InteractionLifetime),
+	}
+	if g.Denied {
+		return rec
+	}
+	rec.Tags = []string{grant.SubjectTag(s.config.Issuer, g.Subject), grant.ClientTag(s.config.Issuer, g.Client)}
+	for _, t := range []time.Time{g.Code.Expires.Add(s.config.AccessTokenLifetime), g.Expires} {
+		if t.After(rec.Expires) {
+			rec.Expires = t
+		}
+	}
+	return rec
+}
+
+// respond redirects to the client (RFC 6749, 4.1.2; RFC 9207, 2). The status
+// is 303, so that no browser posts the customer's password there (RFC 9700,
+// 4.12).
+func (in *Interaction) respond(w http.ResponseWriter, answer [2]string) {
+	to := make([]byte, 0, 512+len(in.request.State))
+	to = append(to, in.request.RedirectURI...) // its own query is kept (RFC 6749, 3.1.2)
+	switch {
+	case !bytes.Contains(to, []byte("?")):
+		to = append(to, '?')
+	case !bytes.HasSuffix(to, []byte("?")) && !bytes.HasSuffix(to, []byte("&")):
+		to = append(to, '&')
+	}
+	add := func(name, value string) {
+		to = append(append(append(to, name...), '='), url.QueryEscape(value)...)
+	}
+	add(answer[0], answer[1])
+	if in.request.State != "" { // exactly as it came
+		add("&state", in.request.State)
+	}
+	add("&iss", in.server.config.Issuer)
+	h := w.Header()
+	browserHeaders(h)
+	h["Location"] = []string{string(to)}
+	h["Content-Length"] = contentLength
+	w.WriteHeader(http.StatusSeeOther)
+}

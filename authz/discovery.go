@@ -1,0 +1,176 @@
+package authz
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"github.com/aikagi/aikagi/internal/jose"
+)
+
+// metadata answers at both well-known locations with the same document (RFC
+// 8414, 3; OpenID Connect Discovery 1.0, 4). It is made from what is mounted,
+// and says everything that has a default which FAPI forbids.
+func (s *Server) metadata(w http.ResponseWriter, r *http.Request, _ *Event) error {
+	if err := getOnly(r); err != nil {
+		return err
+	}
+	algs, err := s.signingAlgs(r)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(s.describe(algs))
+	if err != nil {
+		return err
+	}
+	public(w, b)
+	return nil
+}
+
+// A document is the server's metadata. Members without value are left out.
+type document struct {
+	Issuer      string `json:"issuer"`
+	Authorize   string `json:"authorization_endpoint,omitempty"`
+	PAR         string `json:"pushed_authorization_request_endpoint,omitempty"`
+	Token       string `json:"token_endpoint"`
+	JWKS        string `json:"jwks_uri"`
+	RequirePAR  bool   `json:"require_pushed_authorization_requests"`
+	ResponseIss bool   `json:"authorization_response_iss_parameter_supported"`
+
+	ResponseTypes    []string `json:"response_types_supported"`
+	ResponseModes    []string `json:"response_modes_supported,omitempty"`
+	GrantTypes       []string `json:"grant_types_supported"`
+	ChallengeMethods []string `json:"code_challenge_methods_supported,omitempty"`
+	Scopes           []string `json:"scopes_supported,omitempty"`
+	AuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
+	AuthAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	CertificateBound bool     `json:"tls_client_certificate_bound_access_tokens"`
+
+	Request    bool `json:"request_parameter_supported"`
+	RequestURI bool `json:"request_uri_parameter_supported"`
+	Claims     bool `json:"claims_parameter_supported"`
+
+	SubjectTypes []string `json:"subject_types_supported,omitempty"`
+	IDTokenAlgs  []string `json:"id_token_signing_alg_values_supported,omitempty"`
+	ACRValues    []string `json:"acr_values_supported,omitempty"`
+	Prompts      []string `json:"prompt_values_supported,omitempty"`
+
+	Aliases map[string]string `json:"mtls_endpoint_aliases,omitempty"`
+}
+
+// describe returns the document of a server that signs with algs.
+func (s *Server) describe(algs []string) *document {
+	c := &s.config
+	d := &document{
+		Issuer:           c.Issuer,
+		Token:            c.Issuer + pathToken,
+		JWKS:             c.Issuer + pathJWKS,
+		ResponseTypes:    []string{},
+		GrantTypes:       []string{grantCredentials},
+		Scopes:           c.Scopes,
+		AuthMethods:      []string{methodPrivateKeyJWT},
+		AuthAlgs:         s.algs(),
+		CertificateBound: true,
+	}
+	if c.Authorities != nil {
+		d.AuthMethods = append(d.AuthMethods, methodTLS)
+	}
+	d.AuthMethods = append(d.AuthMethods, methodSelfSignedTLS)
+	if c.MTLSBase != "" {
+		d.Aliases = map[string]string{"token_endpoint": s.alias(pathToken)}
+	}
+	if c.Interact == nil {
+		return d
+	}
+	d.Authorize = c.Issuer + pathAuthorize
+	d.PAR = c.Issuer + pathPAR
+	d.RequirePAR, d.ResponseIss = true, true
+	d.ResponseTypes = []string{"code"}
+	d.ResponseModes = []string{"query"}
+	d.GrantTypes = []string{grantCode, grantRefresh, grantCredentials}
+	d.ChallengeMethods = []string{"S256"}
+	d.ACRValues = c.ACRValues
+	if d.Aliases != nil {
+		d.Aliases["pushed_authorization_request_endpoint"] = s.alias(pathPAR)
+	}
+	if slices.Contains(c.Scopes, "openid") {
+		d.SubjectTypes = []string{"public"}
+		d.IDTokenAlgs = algs
+		d.Prompts = []string{"none", "login", "consent", "select_account"}
+	}
+	return d
+}
+
+// alias returns the URL of an endpoint at the listener that asks for
+// certificates (RFC 8705, 5).
+func (s *Server) alias(path string) string { return s.config.MTLSBase + path }
+
+// algs returns the algorithms that some profile of the server allows.
+func (s *Server) algs() []string {
+	var algs []string
+	for _, p := range s.config.Profiles {
+		for _, alg := range policies[p].algs {
+			if !slices.Contains(algs, alg) {
+				algs = append(algs, alg)
+			}
+		}
+	}
+	return algs
+}
+
+// signingAlgs returns those of them that the server has a key for.
+func (s *Server) signingAlgs(r *http.Request) ([]string, error) {
+	keys, err := s.config.Keys.PublicKeys(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	allowed := s.algs()
+	var algs []string
+	for _, key := range keys {
+		for _, alg := range sameKeyNames(key.Algorithm) {
+			if slices.Contains(allowed, alg) && !slices.Contains(algs, alg) {
+				algs = append(algs, alg)
+			}
+		}
+	}
+	return algs, nil
+}
+
+// jwks answers with the server's public keys (RFC 7517, 5).
+func (s *Server) jwks(w http.ResponseWriter, r *http.Request, _ *Event) error {
+	if err := getOnly(r); err != nil {
+		return err
+	}
+	keys, err := s.config.Keys.PublicKeys(r.Context())
+	if err != nil {
+		return err
+	}
+	set := make([]jose.Key, len(keys))
+	for i, key := range keys {
+		set[i] = jose.Key{ID: key.ID, Use: "sig", Algorithm: key.Algorithm, Public: key.Key}
+	}
+	b, err := jose.MarshalSet(set)
+	if err != nil {
+		return err
+	}
+	public(w, b)
+	return nil
+}
+
+func getOnly(r *http.Request) error {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil
+	}
+	e := refuse("RFC8414-3-1", invalidRequest, "use GET")
+	e.status, e.allow = http.StatusMethodNotAllowed, "GET, HEAD"
+	return e
+}
+
+// public writes a document that anyone may read and keep for a while.
+func public(w http.ResponseWriter, b []byte) {
+	h := w.Header()
+	h.Del("Pragma")
+	h.Set("Cache-Control", "public, max-age=300")
+	h.Set("Access-Control-Allow-Origin", "*") // RFC8414-I-2
+	writeJSON(w, http.StatusOK, b)
+}

@@ -1,0 +1,38 @@
+// Package authz is an OAuth 2.0 and OpenID Connect authorization server at
+// financial grade, as a library: a bank mounts it on its own mux, keeps its
+// data in its own database and shows its own login and consent pages. Start
+// with [New].
+//
+// The host supplies three things, each an interface with few methods: a
+// [store.Store], a [token.KeySet] and a [ClientRegistry]. [Config.Interact]
+// leads to its pages, and [Interaction.Finish] back.
+//
+// Which file answers for what:
+//
+//	endpoint    specification               file
+//	/par        RFC 9126                    par.go, request.go
+//	/authorize  RFC 6749, 3.1; RFC 9207     authorize.go, interaction.go, decision.go
+//	/token      RFC 6749, 3.2               tokens.go, code.go, refresh.go, credentials.go
+//	            RFC 7523; RFC 8705, 2       clientauth.go, keys.go
+//	            RFC 8705, 3                 tokens.go
+//	/jwks       RFC 7517                    discovery.go
+//	metadata    RFC 8414; RFC 8705, 5       discovery.go
+//
+// A [Profile] is a table of rules in profile.go. New refuses a configuration
+// that breaks one and says all that is wrong at once.
+//
+// # What happens once
+//
+// A code is redeemed once, a request is decided once, a client assertion is
+// accepted once, whatever the number of nodes, of concurrent requests and of
+// answers lost on the way: each is one atomic write of the store. Every check
+// that a stranger or a sloppy client could fail comes before that write, so
+// that nobody but its owner uses a thing up.
+//
+// # What the client is told
+//
+// A refusal is an [Error]. Its Code and Description are for the client, its
+// Rule and Err for the operator, who finds them in the [Event] of
+// [Config.Audit]. Any other error is an outage: the client is told
+// server_error, with status 503, and may try again.
+package authz

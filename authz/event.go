@@ -1,0 +1,92 @@
+package authz
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// What an [Event.Kind] says.
+const (
+	requestPushed  = "request_pushed"
+	requestShown   = "request_shown"
+	grantApproved  = "grant_approved"
+	grantDenied    = "grant_denied"
+	tokensIssued   = "tokens_issued"
+	grantRevoked   = "grant_revoked"
+	requestRefused = "request_refused"
+	requestFailed  = "request_failed"
+)
+
+// An Event tells an operator one thing that happened, and for a refusal the
+// row of the specifications it rests on. It is made of names, digests and the
+// library's own words: the engine puts no code, handle, token or assertion
+// into one.
+type Event struct {
+	// Kind says what happened:
+	//
+	//	request_pushed   an authorization request was accepted (RFC 9126)
+	//	request_shown    a browser asked for the first page of one
+	//	grant_approved   the customer approved, and a code was issued
+	//	grant_denied     the customer or the bank denied
+	//	tokens_issued    an access token was issued, see GrantType
+	//	grant_revoked    a grant and all its tokens ended
+	//	request_refused  the protocol said no
+	//	request_failed   the server could not do its work
+	Kind      string
+	Time      time.Time
+	Issuer    string
+	Endpoint  string // such as "token"
+	Client    string // client_id; as claimed, until the client is authenticated
+	Subject   string
+	Grant     string // the public grant id
+	GrantType string // of a token request
+	Scopes    []string
+
+	Certificate string // x5t#S256 of the client's certificate (RFC 8705, 3.1)
+	Token       string // jti of the access token issued
+
+	Code   Code   // what the client was told, if it was refused
+	Rule   string // the row that the refusal rests on
+	Reason string // why, in words for the operator
+}
+
+// LogValue returns the members that are set, so that an Event can be logged.
+func (e Event) LogValue() slog.Value {
+	a := make([]slog.Attr, 0, 12)
+	add := func(name, v string) {
+		if v != "" {
+			a = append(a, slog.String(name, v))
+		}
+	}
+	add("kind", e.Kind)
+	add("issuer", e.Issuer)
+	add("endpoint", e.Endpoint)
+	add("client", e.Client)
+	add("subject", e.Subject)
+	add("grant", e.Grant)
+	add("grant_type", e.GrantType)
+	add("scope", strings.Join(e.Scopes, " "))
+	add("certificate", e.Certificate)
+	add("token", e.Token)
+	add("code", string(e.Code))
+	add("rule", e.Rule)
+	add("reason", e.Reason)
+	return slog.GroupValue(a...)
+}
+
+// LogEvents returns a function for [Config.Audit] that writes events to log:
+// failures as errors, refusals as warnings, the rest as information.
+func LogEvents(log *slog.Logger) func(context.Context, Event) {
+	return func(ctx context.Context, e Event) {
+		level := slog.LevelInfo
+		switch e.Kind {
+		case requestFailed:
+			level = slog.LevelError
+		case requestRefused:
+			level = slog.LevelWarn
+		}
+		log.LogAttrs(ctx, level, "aikagi", slog.Any("event", e))
+	}
+}

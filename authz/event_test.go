@@ -1,0 +1,144 @@
+package authz_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aikagi/aikagi/authz"
+)
+
+// TestEvents: every step of the story, and a refusal, each with what an
+// operator needs.
+func TestEvents(t *testing.T) {
+	f := keyClient("kakeibo")
+	b := newBank(t, clients(f))
+	got := f.tokens(b)
+	f.token(b, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {got["refresh_token"].(string)}})
+	f.token(b, url.Values{"grant_type": {"password"}})
+
+	type line struct{ Kind, Endpoint, Client, Subject, GrantType, Rule string }
+	var lines []line
+	for _, e := range b.events {
+		lines = append(lines, line{e.Kind, e.Endpoint, e.Client, e.Subject, e.GrantType, e.Rule})
+		if e.Issuer != issuer || !e.Time.Equal(b.clock.Now()) {
+			t.Errorf("%s has issuer %q, time %v", e.Kind, e.Issuer, e.Time)
+		}
+	}
+	want := []line{
+		{"request_pushed", "par", "kakeibo", "", "", ""},
+		{"request_shown", "authorize", "kakeibo", "", "", ""},
+		{"grant_approved", "authorize", "kakeibo", customer, "", ""},
+		{"tokens_issued", "token", "kakeibo", customer, "authorization_code", ""},
+		{"tokens_issued", "token", "kakeibo", customer, "refresh_token", ""},
+		{"request_refused", "token", "kakeibo", "", "", "FAPI2-SP-5.3.2.1-2"},
+	}
+	if d := cmp.Diff(want, lines); d != "" {
+		t.Error(d)
+	}
+	issued := b.events[3]
+	claims := claimsOf(t, got["access_token"].(string))
+	if issued.Token != claims["jti"] || issued.Grant != claims["grant_id"] || issued.Certificate != claims["cnf"].(map[string]any)["x5t#S256"] {
+		t.Errorf("the event %+v does not name the token %v", issued, claims)
+	}
+}
+
+// TestNoSecretInEvents runs the story and every kind of refusal, and looks for
+// everything secret that was on the wire in everything the operator sees.
+func TestNoSecretInEvents(t *testing.T) {
+	f := keyClient("kakeibo")
+	b := newBank(t, clients(f))
+	var secrets []string
+	keep := func(s string) string { secrets = append(secrets, s); return s }
+
+	uri := keep(f.push(b, f.pushable()))
+	res, err := (&browser{b: b}).decide(f, uri, b.approval())
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := keep(location(t, res).Get("code"))
+	keep(verifier)
+	wrong := f.redeemable(code)
+	wrong.Set("code_verifier", keep("another-verifier-of-forty-three-characters-"))
+	for _, v := range []url.Values{
+		wrong,
+		f.redeemable(code),
+		f.redeemable(code), // presented again
+		f.redeemable(keep(code[:65] + "B")),
+		{"grant_type": {"refresh_token"}, "refresh_token": {keep("not-a-refresh-token")}},
+		{"grant_type": {"authorization_code"}, "code": {code, code}},
+	} {
+		form := f.authenticate(b, v)
+		keep(form.Get("client_assertion"))
+		got := object(t, b.do(f.request("/token", form)))
+		for _, name := range []string{"access_token", "refresh_token", "id_token"} {
+			if s, ok := got[name].(string); ok {
+				keep(s)
+			}
+		}
+	}
+	form := f.authenticate(b, f.pushable())
+	form.Set("client_assertion", keep(form.Get("client_assertion")+"x"))
+	b.do(f.request("/par", form))
+	(&browser{b: b}).open(f, uri)
+
+	var log bytes.Buffer
+	audit := authz.LogEvents(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	for _, e := range b.events {
+		audit(context.Background(), e)
+		fmt.Fprintf(&log, "%+v\n", e)
+	}
+	if len(b.events) < 10 || len(secrets) < 10 {
+		t.Fatalf("only %d events and %d secrets", len(b.events), len(secrets))
+	}
+	for _, s := range secrets {
+		for _, part := range append(strings.Split(s, "."), strings.TrimPrefix(s, "urn:ietf:params:oauth:request_uri:")) {
+			if len(part) > 16 && strings.Contains(log.String(), part) {
+				t.Errorf("FAPI2-SP-7-1: the operator sees %q", part)
+			}
+		}
+	}
+}
+
+func TestLogEvents(t *testing.T) {
+	for _, tt := range []struct{ kind, level string }{
+		{"tokens_issued", "INFO"}, {"request_refused", "WARN"}, {"request_failed", "ERROR"},
+	} {
+		var log bytes.Buffer
+		authz.LogEvents(slog.New(slog.NewJSONHandler(&log, nil)))(context.Background(), authz.Event{
+			Kind: tt.kind, Client: "kakeibo", Scopes: []string{"a", "b"}, Rule: "RFC6749-5.2-4",
+		})
+		var got struct {
+			Level string
+			Event map[string]any
+		}
+		if err := json.Unmarshal(log.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]any{"kind": tt.kind, "client": "kakeibo", "scope": "a b", "rule": "RFC6749-5.2-4"}
+		if d := cmp.Diff(want, got.Event); d != "" || got.Level != tt.level {
+			t.Errorf("level %s, want %s; %s", got.Level, tt.level, d)
+		}
+	}
+}
+
+// TestError: what the operator reads of an error has all of it, and what the
+// client reads has only what RFC 6749 lets through.
+func TestError(t *testing.T) {
+	inner := errors.New("the row is locked")
+	e := &authz.Error{Code: authz.AccessDenied, Description: "no", Err: inner}
+	if got, want := e.Error(), "authz: access_denied: no: the row is locked"; got != want {
+		t.Errorf("Error: %q, want %q", got, want)
+	}
+	if !errors.Is(e, inner) {
+		t.Error("Unwrap does not give Err")
+	}
+}

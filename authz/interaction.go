@@ -1,0 +1,180 @@
+package authz
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/aikagi/aikagi/internal/grant"
+)
+
+// An Interaction is one browser's visit to one authorization request: what the
+// client asks of the customer. The host shows it, in as many pages as it
+// needs, and ends it with [Interaction.Finish].
+//
+// Any number of browsers may look at a request; the first decision wins.
+type Interaction struct {
+	// ID stands for the request, this browser and the time of its first page.
+	// Every page carries it as the query or form field "interaction", and
+	// lives on the issuer's origin; pages return by GET or by POST from the
+	// same site. It opens in the browser that began, and no other.
+	ID string
+
+	// GrantID is the id of the grant that an approval makes, known
+	// beforehand, so that the host can write its own consent record first.
+	GrantID string
+
+	Client    *Client       // who asks
+	Scopes    []string      // for what
+	ACRValues []string      // authentication contexts it would like, best first
+	Prompt    []string      // none, or some of login, consent, select_account (OIDC Core, 3.1.2.1)
+	UILocales []string      // languages, best first
+	LoginHint string        // who the customer may be; a stranger's text, only to fill in a field
+	MaxAge    time.Duration // how old the login may be, if HasMaxAge
+	HasMaxAge bool
+
+	server  *Server
+	request *grant.Request
+	started time.Time // when this browser loaded the first page
+}
+
+// interactionField is the name of the field or query parameter that carries
+// [Interaction.ID].
+const interactionField = "interaction"
+
+// interaction returns what the host may know of req, after checking once more
+// what may have changed since it was pushed (RFC 9126, 7.4).
+func (s *Server) interaction(c *Client, req *grant.Request) (*Interaction, error) {
+	if !c.redirectsTo(req.RedirectURI) {
+		return nil, refuse("RFC9126-4-4", invalidRequest, "redirect_uri is no longer registered")
+	}
+	for _, scope := range req.Scopes {
+		if _, err := s.scopes(c, scope); err != nil {
+			return nil, refuse("RFC9126-7.4-1", invalidRequest, "scope is no longer registered")
+		}
+	}
+	return &Interaction{
+		GrantID:   req.Locator.Key(grant.KindGrant, s.config.Issuer),
+		Client:    c,
+		Scopes:    slices.Clone(req.Scopes),
+		ACRValues: slices.Clone(req.ACRValues),
+		Prompt:    slices.Clone(req.Prompt),
+		UILocales: slices.Clone(req.UILocales),
+		LoginHint: req.LoginHint,
+		MaxAge:    time.Duration(req.MaxAge) * time.Second,
+		HasMaxAge: req.HasMaxAge,
+		server:    s,
+		request:   req,
+	}, nil
+}
+
+// A visit is what an Interaction's ID seals.
+type visit struct {
+	locator grant.Locator
+	browser [16]byte // of the cookie's SHA-256
+	started int64    // Unix seconds
+}
+
+const visitSize = 16 + 16 + 8
+
+func (v visit) bytes() []byte {
+	b := make([]byte, 0, visitSize)
+	b = append(b, v.locator[:]...)
+	b = append(b, v.browser[:]...)
+	return binary.BigEndian.AppendUint64(b, uint64(v.started))
+}
+
+func readVisit(b []byte) (v visit, err error) {
+	if len(b) != visitSize {
+		return v, errSeal
+	}
+	copy(v.locator[:], b)
+	copy(v.browser[:], b[16:])
+	v.started = int64(binary.BigEndian.Uint64(b[32:]))
+	return v, nil
+}
+
+// start binds the interaction to the browser that sent r.
+func (in *Interaction) start(w http.ResponseWriter, r *http.Request) {
+	s := in.server
+	browser, ok := s.browser(r)
+	if !ok {
+		value := randomText()
+		browser = browserDigest(value)
+		http.SetCookie(w, &http.Cookie{
+			Name: s.cookie, Value: value, Path: "/",
+			Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		})
+	}
+	in.started = s.now().Truncate(time.Second)
+	in.ID = s.seal.seal(visit{in.request.Locator, browser, in.started.Unix()}.bytes())
+}
+
+// Interaction returns the interaction that a later page of it belongs to: the
+// one whose ID r carries, begun by the browser that sent r. It writes nothing.
+// An [*Error] means that there is no such interaction any more, or not for
+// this browser; anything else is an outage.
+func (s *Server) Interaction(r *http.Request) (*Interaction, error) {
+	if r.Body != nil && r.Form == nil {
+		r.Body = http.MaxBytesReader(nil, r.Body, maxBody)
+	}
+	id := r.FormValue(interactionField)
+	plain, err := s.seal.open(id)
+	if err != nil {
+		return nil, refuse("RFC6749-10.12-1", invalidRequest, "the interaction is malformed").because(err)
+	}
+	v, err := readVisit(plain)
+	if err != nil {
+		return nil, err
+	}
+	browser, ok := s.browser(r)
+	if !ok || subtle.ConstantTimeCompare(browser[:], v.browser[:]) != 1 {
+		return nil, refuse("RFC6749-10.12-1", invalidRequest, "the interaction was begun in another browser")
+	}
+	started := time.Unix(v.started, 0)
+	if !s.now().Before(started.Add(s.config.InteractionLifetime)) {
+		return nil, refuse("RFC9126-4-3", invalidRequestURI, "the interaction took too long")
+	}
+	req, err := s.request(r.Context(), v.locator)
+	if err != nil {
+		return nil, err
+	}
+	c, _, err := s.client(r.Context(), req.Client)
+	if err != nil {
+		return nil, err
+	}
+	in, err := s.interaction(c, req)
+	if err != nil {
+		return nil, err
+	}
+	in.ID, in.started = id, started
+	return in, nil
+}
+
+// browser returns what stands for the browser that sent r, if it has been here
+// before.
+func (s *Server) browser(r *http.Request) (digest [16]byte, ok bool) {
+	c := r.CookiesNamed(s.cookie)
+	if len(c) != 1 || len(c[0].Value) != 43 {
+		return digest, false
+	}
+	return browserDigest(c[0].Value), true
+}
+
+func browserDigest(cookie string) (d [16]byte) {
+	sum := sha256.Sum256([]byte(cookie))
+	copy(d[:], sum[:])
+	return d
+}
+
+// cookieName returns the name of the issuer's cookie. Cookies ignore ports, so
+// that two issuers on one host tell them apart by the name; __Host- keeps
+// other hosts of the domain from planting one.
+func cookieName(issuer string) string {
+	sum := sha256.Sum256([]byte(issuer))
+	return "__Host-aikagi-" + base64.RawURLEncoding.EncodeToString(sum[:6])
+}

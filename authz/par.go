@@ -1,0 +1,67 @@
+package authz
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/aikagi/aikagi/internal/form"
+	"github.com/aikagi/aikagi/internal/grant"
+	"github.com/aikagi/aikagi/internal/jsonw"
+	"github.com/aikagi/aikagi/store"
+)
+
+// requestURIPrefix begins every request_uri (RFC 9126, 2.2).
+const requestURIPrefix = "urn:ietf:params:oauth:request_uri:"
+
+// par takes a pushed authorization request (RFC 9126, 2.1). Everything that
+// can be checked is checked here, where the client learns of it at once and no
+// customer is disturbed.
+func (s *Server) par(w http.ResponseWriter, r *http.Request, ev *Event) error {
+	f, err := s.post(w, r, "resource")
+	if err != nil {
+		return err
+	}
+	c, err := s.authenticate(r, f, ev) // RFC 9126, 2.1, step 1
+	if err != nil {
+		return err
+	}
+	if f.Has("request_uri") { // RFC 9126, 2.1, step 2
+		return refuse("RFC9126-2.1-2", invalidRequest, "request_uri must not be pushed")
+	}
+	req, err := s.readRequest(c, f) // RFC 9126, 2.1, step 3
+	if err != nil {
+		return err
+	}
+	handle := grant.NewHandle()
+	req.Locator, req.Secret = handle.Locator, handle.Secret.Digest()
+	req.Expires = s.now().Add(s.config.RequestLifetime)
+	rec := store.Record{
+		Key:     handle.Locator.Key(grant.KindRequest, s.config.Issuer),
+		Version: grant.NewVersion(),
+		Value:   req.Encode(),
+		Expires: req.Expires.Add(s.config.InteractionLifetime),
+	}
+	if len(rec.Value) > maxBody {
+		return badForm(form.ErrTooLarge)
+	}
+
+	// One wait: an unanswered request is worth nothing, so that it may be
+	// stored before it is known whether the assertion is fresh.
+	stored := make(chan error, 1)
+	go func() { stored <- s.create(r.Context(), rec) }()
+	spent := s.spend(r.Context(), c.replay)
+	if err := <-stored; spent == nil && err != nil {
+		return err
+	}
+	if spent != nil {
+		return spent
+	}
+
+	ev.Kind, ev.Scopes = requestPushed, req.Scopes
+	s.audit(r.Context(), *ev)
+	o := jsonw.New(192)
+	o.String("request_uri", requestURIPrefix+handle.String())
+	o.Int("expires_in", int64(s.config.RequestLifetime/time.Second))
+	writeJSON(w, http.StatusCreated, o.Bytes())
+	return nil
+}

@@ -1,0 +1,280 @@
+package authz
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aikagi/aikagi/internal/jose"
+	"github.com/aikagi/aikagi/mtls"
+	"github.com/aikagi/aikagi/pkce"
+)
+
+// A Profile names a security profile: a table of rules that hold for the
+// server, for a client's metadata and for each of its requests.
+type Profile string
+
+// FAPI2Security is the FAPI 2.0 Security Profile, Final, of 22 February 2025.
+const FAPI2Security Profile = "fapi2-security"
+
+// A policy is what a profile demands, as data. Whatever differs between
+// profiles is a member here, so that no step of the protocol asks for a
+// profile by name.
+type policy struct {
+	algs        []string      // JWS algorithms, for every kind of JWT
+	authMethods []string      // client authentication methods
+	grantTypes  []string      // grant types
+	codeLife    time.Duration // the longest life of an authorization code
+	requestLife time.Duration // a pushed request's expires_in stays below it
+	ahead       time.Duration // how far iat and nbf may lie ahead of the clock
+	tls         mtls.Policy   // for the listener
+	rules       []rule
+}
+
+// A rule is one demand of a profile. Exactly one of server, client and request
+// is set; it returns what breaks the rule, or "".
+type rule struct {
+	id      string // the row of the specification
+	remedy  string // for server and client: what the host should do
+	code    Code   // for request: what the client is told
+	server  func(*policy, *Config) string
+	client  func(*policy, *Client) string
+	request func(*policy, *pushed) string
+}
+
+// policies holds every profile there is.
+var policies = map[Profile]*policy{
+	FAPI2Security: {
+		algs:        []string{jose.PS256, jose.ES256, jose.EdDSA, jose.Ed25519}, // FAPI2-SP-5.4.1-1b, CONF-35
+		authMethods: []string{methodPrivateKeyJWT, methodTLS, methodSelfSignedTLS},
+		grantTypes:  []string{grantCode, grantRefresh, grantCredentials},
+		codeLife:    time.Minute,
+		requestLife: 10 * time.Minute,
+		ahead:       30 * time.Second, // FAPI2-SP-5.3.2.1-13: between 10 and 60
+		tls:         mtls.FAPI2,
+		rules:       fapi2Security,
+	},
+}
+
+var fapi2Security = []rule{
+	// What the server is.
+	{id: "FAPI2-SP-5.2.1-1", remedy: "use an https URL", server: func(_ *policy, c *Config) string {
+		if !strings.HasPrefix(c.Issuer, "https://") {
+			return "Issuer is " + strconv.Quote(c.Issuer)
+		}
+		if c.MTLSBase != "" && !strings.HasPrefix(c.MTLSBase, "https://") {
+			return "MTLSBase is " + strconv.Quote(c.MTLSBase)
+		}
+		return ""
+	}},
+	{id: "FAPI2-SP-5.3.2.1-11", remedy: "let codes live 60 seconds or less", server: func(p *policy, c *Config) string {
+		return above("CodeLifetime", c.CodeLifetime, p.codeLife)
+	}},
+	{id: "FAPI2-SP-5.3.2.2-12", remedy: "let request URIs live from 5 to 599 seconds", server: func(p *policy, c *Config) string {
+		if c.RequestLifetime < 5*time.Second {
+			return "RequestLifetime is " + c.RequestLifetime.String()
+		}
+		return above("RequestLifetime", c.RequestLifetime, p.requestLife-time.Second)
+	}},
+
+	// What a client registered.
+	{id: "FAPI2-SP-5.3.2.1-6", remedy: "register private_key_jwt, tls_client_auth or self_signed_tls_client_auth", client: func(p *policy, c *Client) string {
+		return outside("token_endpoint_auth_method", c.AuthMethod, p.authMethods)
+	}},
+	{id: "FAPI2-SP-5.3.2.1-5", remedy: "register tls_client_certificate_bound_access_tokens as true", client: func(_ *policy, c *Client) string {
+		if !c.CertificateBoundTokens {
+			return "access tokens would not be bound to the client"
+		}
+		return ""
+	}},
+	{id: "FAPI2-SP-5.3.2.1-2", remedy: "register authorization_code, refresh_token or client_credentials", client: func(p *policy, c *Client) string {
+		for _, t := range c.GrantTypes {
+			if bad := outside("grant_types", t, p.grantTypes); bad != "" {
+				return bad
+			}
+		}
+		return ""
+	}},
+	{id: "FAPI2-SP-5.3.2.2-1", remedy: "register the response type code alone", client: func(_ *policy, c *Client) string {
+		for _, t := range c.ResponseTypes {
+			if bad := outside("response_types", t, []string{"code"}); bad != "" {
+				return bad
+			}
+		}
+		return ""
+	}},
+	{id: "R7591-2-2", remedy: "register the redirect_uris", client: func(_ *policy, c *Client) string {
+		if c.mayUse(grantCode) && len(c.RedirectURIs) == 0 {
+			return "redirect_uris is missing"
+		}
+		return ""
+	}},
+	{id: "RFC6749-3.1.2-1", remedy: "register absolute URIs without fragment", client: func(_ *policy, c *Client) string {
+		for _, u := range c.RedirectURIs {
+			if p, err := url.Parse(u); err != nil || !p.IsAbs() || p.Host == "" || strings.Contains(u, "#") {
+				return "redirect_uris has " + strconv.Quote(u)
+			}
+		}
+		return ""
+	}},
+	{id: "FAPI2-SP-5.3.2.2-8", remedy: "register https URIs; http is for native clients on 127.0.0.1 and [::1]", client: func(_ *policy, c *Client) string {
+		for _, u := range c.RedirectURIs {
+			if !strings.HasPrefix(u, "https://") && !(c.ApplicationType == "native" && loopback(u)) {
+				return "redirect_uris has " + strconv.Quote(u)
+			}
+		}
+		return ""
+	}},
+	{id: "OIDR-4", remedy: "register web or native", client: func(_ *policy, c *Client) string {
+		return outside("application_type", c.ApplicationType, []string{"", "web", "native"})
+	}},
+	{id: "OIDR-7", remedy: "register jwks or jwks_uri, not both", client: func(_ *policy, c *Client) string {
+		switch by := c.JWKS != nil; {
+		case by && c.JWKSURI != "":
+			return "jwks and jwks_uri are both there"
+		case !by && c.JWKSURI == "" && (c.AuthMethod == methodPrivateKeyJWT || c.AuthMethod == methodSelfSignedTLS):
+			return "jwks and jwks_uri are both missing"
+		}
+		return ""
+	}},
+	{id: "FAPI2-SP-5.4.2-1", remedy: "register an https URL", client: func(_ *policy, c *Client) string {
+		if c.JWKSURI != "" && !strings.HasPrefix(c.JWKSURI, "https://") {
+			return "jwks_uri is " + strconv.Quote(c.JWKSURI)
+		}
+		return ""
+	}},
+	{id: "FAPI2-SP-5.4.1-1b", remedy: "register PS256, ES256, EdDSA or Ed25519", client: func(p *policy, c *Client) string {
+		if c.AuthSigningAlg != "" && !slices.Contains(p.algs, c.AuthSigningAlg) {
+			return outside("token_endpoint_auth_signing_alg", c.AuthSigningAlg, p.algs)
+		}
+		if c.IDTokenAlg != "" {
+			return outside("id_token_signed_response_alg", c.IDTokenAlg, p.algs)
+		}
+		return ""
+	}},
+	{id: "RFC8705-2.1-2", remedy: "register exactly one tls_client_auth_ member, well formed", client: func(_ *policy, c *Client) string {
+		if c.AuthMethod != methodTLS {
+			return ""
+		}
+		if err := c.CertificateSubject.Check(); err != nil {
+			return err.Error()
+		}
+		return ""
+	}},
+
+	// What a client pushes.
+	{id: "FAPI2-SP-5.3.2.2-1", code: unsupportedResponseType, request: func(_ *policy, r *pushed) string {
+		if r.responseType != "code" {
+			return "response_type must be code"
+		}
+		return ""
+	}},
+	{id: "FAPI2-SP-5.3.2.2-6", code: invalidRequest, request: func(_ *policy, r *pushed) string {
+		if r.RedirectURI == "" {
+			return "redirect_uri is missing"
+		}
+		return ""
+	}},
+	{id: "FAPI2-SP-5.3.2.2-5", code: invalidRequest, request: func(_ *policy, r *pushed) string {
+		if pkce.CheckChallenge(r.Challenge, r.challengeMethod) != nil {
+			return "a code_challenge with code_challenge_method S256 is required"
+		}
+		return ""
+	}},
+}
+
+// checkServer returns every rule for the server that c breaks.
+func (p *policy) checkServer(c *Config) (v Violations) {
+	for _, r := range p.rules {
+		if r.server == nil {
+			continue
+		}
+		if bad := r.server(p, c); bad != "" {
+			v = append(v, Violation{r.id, bad, r.remedy})
+		}
+	}
+	return v
+}
+
+// checkClient returns every rule for clients that c breaks.
+func (p *policy) checkClient(c *Client) (v Violations) {
+	for _, r := range p.rules {
+		if r.client == nil {
+			continue
+		}
+		if bad := r.client(p, c); bad != "" {
+			v = append(v, Violation{r.id, bad, r.remedy})
+		}
+	}
+	return v
+}
+
+// checkRequest returns the refusal of the first rule that r breaks.
+func (p *policy) checkRequest(r *pushed) error {
+	for _, rule := range p.rules {
+		if rule.request == nil {
+			continue
+		}
+		if bad := rule.request(p, r); bad != "" {
+			return refuse(rule.id, rule.code, bad)
+		}
+	}
+	return nil
+}
+
+// A Violation is one rule that a configuration or a client breaks.
+type Violation struct {
+	Rule   string // the row of the specification, such as FAPI2-SP-5.3.2.1-11
+	Value  string // what is wrong
+	Remedy string // what to do about it
+}
+
+// Violations is every rule that a configuration or a client breaks. It is the
+// error of [New] and of [Server.CheckClient].
+type Violations []Violation
+
+// Error lists the violations, one a line.
+func (v Violations) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "authz: %d violations", len(v))
+	if len(v) == 1 {
+		b.Reset()
+		b.WriteString("authz: 1 violation")
+	}
+	for _, x := range v {
+		fmt.Fprintf(&b, "\n\t%s: %s; %s", x.Rule, x.Value, x.Remedy)
+	}
+	return b.String()
+}
+
+func above(name string, v, limit time.Duration) string {
+	if v > limit {
+		return name + " is " + v.String()
+	}
+	return ""
+}
+
+func outside(name, v string, allowed []string) string {
+	if slices.Contains(allowed, v) {
+		return ""
+	}
+	if v == "" {
+		return name + " is missing"
+	}
+	return name + " has " + strconv.Quote(v)
+}
+
+// loopback reports whether u is a native client's http URI with a loopback IP
+// literal as its host.
+func loopback(u string) bool {
+	p, err := url.Parse(u)
+	if err != nil || p.Scheme != "http" || p.User != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(p.Hostname())
+	return err == nil && (ip == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || ip == netip.IPv6Loopback())
+}

@@ -1,0 +1,71 @@
+package authz
+
+import (
+	"context"
+	"slices"
+
+	"github.com/aikagi/aikagi/internal/grant"
+)
+
+// exchangeRefresh turns a refresh token into an access token (RFC 6749, 6).
+//
+// The refresh token does not rotate (FAPI 2.0 SP, 5.3.2.1-9): it is bound to
+// the client, whose authentication protects it better than a race over which
+// copy is the newest. It only reads the grant, so that any number of refreshes
+// do not meet, and the new access token is bound to the certificate of this
+// request (RFC 8705, 7.1).
+func (s *Server) exchangeRefresh(ctx context.Context, req *tokenRequest) (*tokenResponse, error) {
+	if req.Get("refresh_token") == "" {
+		return nil, refuse("RFC6749-6-1", invalidRequest, "refresh_token is missing")
+	}
+	dead := refuse("RFC6749-6-2", invalidGrant, "refresh_token is invalid, expired or revoked")
+	h, err := grant.ParseHandle(req.Get("refresh_token"))
+	if err != nil {
+		return nil, dead
+	}
+	g, err := s.grantAt(ctx, h.Locator)
+	if err != nil {
+		return nil, err
+	}
+	if g == nil || !g.Refresh.Matches(h.Secret) {
+		return nil, dead
+	}
+	if g.Client != req.client.ID { // RFC 6749, 6
+		return nil, refuse("RFC6749-6-2", invalidGrant, "refresh_token was issued to another client")
+	}
+	req.event.Grant, req.event.Subject = g.record.Key, g.Subject
+	if !s.now().Before(g.Expires) {
+		return nil, dead
+	}
+	scopes, err := s.narrow(req, g.Scopes)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.spend(ctx, req.client.replay); err != nil {
+		return nil, err
+	}
+	res, err := s.issue(ctx, req, g, scopes)
+	if err != nil {
+		return nil, err
+	}
+	res.refresh = req.Get("refresh_token")
+	return res, nil
+}
+
+// narrow returns the scopes a client asks for out of those it was granted
+// (RFC 6749, 6). It keeps only those that are still offered to the client.
+func (s *Server) narrow(req *tokenRequest, granted []string) ([]string, error) {
+	if req.Get("scope") == "" {
+		return granted, nil
+	}
+	scopes, err := s.scopes(req.client.Client, req.Get("scope"))
+	if err != nil {
+		return nil, err
+	}
+	for _, scope := range scopes {
+		if !slices.Contains(granted, scope) {
+			return nil, refuse("RFC6749-6-1", invalidScope, "scope is wider than the grant")
+		}
+	}
+	return scopes, nil
+}

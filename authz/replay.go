@@ -1,0 +1,80 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aikagi/aikagi/internal/grant"
+	"github.com/aikagi/aikagi/store"
+)
+
+// A replayID is an identifier that may be used once, such as the jti of a
+// client assertion.
+type replayID struct {
+	artifact, owner, id string
+	until               time.Time // how long the artifact could be accepted
+	spent               *Error    // what its second use is answered
+}
+
+// spend marks ids as used, side by side, or returns the refusal of one that
+// was used before. It fails closed: while the store is out of reach, nothing
+// is accepted.
+func (s *Server) spend(ctx context.Context, ids []replayID) error {
+	switch len(ids) {
+	case 0:
+		return nil
+	case 1:
+		return s.spendOne(ctx, ids[0])
+	}
+	errs := make(chan error, len(ids))
+	for _, id := range ids {
+		go func() { errs <- s.spendOne(ctx, id) }()
+	}
+	var first error
+	for range ids {
+		if err := <-errs; err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func (s *Server) spendOne(ctx context.Context, id replayID) error {
+	err := s.create(ctx, store.Record{
+		Key:     grant.ReplayKey(s.config.Issuer, id.artifact, id.owner, id.id),
+		Version: grant.NewVersion(),
+		Expires: id.until,
+	})
+	if errors.Is(err, store.ErrExists) {
+		return id.spent
+	}
+	return err
+}
+
+// create and replace are claims: they decide who was first. If a claim's
+// outcome is unknown they repeat it once, which is safe, since a Store
+// recognizes the version it was given before.
+
+func (s *Server) create(ctx context.Context, r store.Record) error {
+	return claim(ctx, func() error { return s.config.Store.Create(ctx, r) })
+}
+
+func (s *Server) replace(ctx context.Context, version string, r store.Record) error {
+	return claim(ctx, func() error { return s.config.Store.Replace(ctx, version, r) })
+}
+
+func claim(ctx context.Context, try func() error) error {
+	err := try()
+	if err == nil || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	if ctx.Err() == nil {
+		err = try()
+		if err == nil || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("store: %w", err)
+}

@@ -1,0 +1,181 @@
+package authz
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aikagi/aikagi/internal/form"
+	"github.com/aikagi/aikagi/internal/grant"
+)
+
+// Limits of what a client may push, in bytes.
+const (
+	maxNonce = 512
+	maxHint  = 1024
+)
+
+// A pushed is an authorization request as a client pushed it, with what is
+// checked and then forgotten.
+type pushed struct {
+	grant.Request
+	responseType    string
+	challengeMethod string
+}
+
+// readRequest reads and checks an authorization request (RFC 6749, 4.1.1; OIDC
+// Core, 3.1.2.1), from client c.
+func (s *Server) readRequest(c *caller, f form.Values) (*pushed, error) {
+	if err := s.notOffered(f); err != nil {
+		return nil, err
+	}
+	r := &pushed{
+		Request: grant.Request{
+			Client:      c.ID,
+			RedirectURI: f.Get("redirect_uri"),
+			State:       f.Get("state"),
+			Challenge:   f.Get("code_challenge"),
+			Nonce:       f.Get("nonce"),
+			LoginHint:   f.Get("login_hint"),
+			ACRValues:   strings.Fields(f.Get("acr_values")),
+			UILocales:   strings.Fields(f.Get("ui_locales")),
+		},
+		responseType:    f.Get("response_type"),
+		challengeMethod: f.Get("code_challenge_method"),
+	}
+	if f.Get("client_id") == "" {
+		return nil, refuse("RFC9126-2.1-1", invalidRequest, "client_id is missing")
+	}
+	if r.responseType == "" {
+		return nil, refuse("RFC6749-3.1.1-1", invalidRequest, "response_type is missing")
+	}
+	if err := c.policy.checkRequest(r); err != nil {
+		return nil, err
+	}
+	if !c.mayUse(grantCode) {
+		return nil, refuse("RFC6749-5.2-4", unauthorizedClient, "the client is not registered for authorization_code")
+	}
+	if !c.redirectsTo(r.RedirectURI) {
+		return nil, refuse("RFC9700-2.1-1", invalidRequest, "redirect_uri is not registered")
+	}
+	if m := f.Get("response_mode"); m != "" && m != "query" {
+		return nil, refuse("OIDC-AR-6", invalidRequest, "response_mode is not supported")
+	}
+	var err error
+	if r.Scopes, err = s.scopes(c.Client, f.Get("scope")); err != nil {
+		return nil, err
+	}
+	if len(r.Scopes) == 0 {
+		return nil, refuse("RFC6749-3.3-2", invalidScope, "scope is missing")
+	}
+	if len(r.Nonce) > maxNonce { // CONF-16: refused, never truncated
+		return nil, refuse("FAPI2-SP-5.3.2.2-14", invalidRequest, "nonce is too long")
+	}
+	if len(r.LoginHint) > maxHint {
+		return nil, refuse("OIDC-AR-17", invalidRequest, "login_hint is too long")
+	}
+	if r.Prompt, err = readPrompt(f.Get("prompt")); err != nil {
+		return nil, err
+	}
+	if v := f.Get("max_age"); v != "" {
+		n, err := strconv.ParseUint(v, 10, 31)
+		if err != nil {
+			return nil, refuse("OIDC-AR-14", invalidRequest, "max_age is not a number of seconds")
+		}
+		r.MaxAge, r.HasMaxAge = int64(n), true
+	}
+	return r, nil
+}
+
+// notOffered refuses parameters whose meaning would be lost if they were
+// ignored. Other unknown parameters are ignored (RFC 6749, 3.1).
+func (s *Server) notOffered(f form.Values) error {
+	switch {
+	case f.Has("request"):
+		return refuse("OIDC-RO-6", requestNotSupported, "request objects are not supported")
+	case f.Has("registration"):
+		return refuse("OIDC-AR-22", registrationNotSupported, "registration is not supported")
+	case f.Has("authorization_details"):
+		return refuse("RFC9396-5-1", invalidAuthorizationDetails, "no authorization_details type is known")
+	case f.Has("id_token_hint"):
+		return refuse("OIDC-AR-16", invalidRequest, "id_token_hint is not supported")
+	}
+	return s.checkResource(f)
+}
+
+// checkResource accepts the one resource there is (RFC 8707, 2).
+func (s *Server) checkResource(f form.Values) error {
+	for _, v := range f.All("resource") {
+		if v != s.config.Resource {
+			return refuse("RFC8707-2-3", invalidTarget, "resource is unknown")
+		}
+	}
+	return nil
+}
+
+// scopes reads a scope parameter (RFC 6749, 3.3). Each must be offered by the
+// server and registered by the client; one that occurs twice counts once.
+func (s *Server) scopes(c *Client, v string) ([]string, error) {
+	if v == "" {
+		return nil, nil
+	}
+	registered := strings.Fields(c.Scope)
+	var scopes []string
+	for scope := range strings.SplitSeq(v, " ") {
+		switch {
+		case scope == "": // a space too many
+		case !isScope(scope):
+			return nil, refuse("RFC6749-3.3-1", invalidScope, "scope is malformed")
+		case !slices.Contains(s.config.Scopes, scope):
+			return nil, refuse("RFC6749-5.2-3", invalidScope, "scope is unknown")
+		case !slices.Contains(registered, scope):
+			return nil, refuse("RFC6749-5.2-3", invalidScope, "scope is not registered for the client")
+		case !slices.Contains(scopes, scope):
+			scopes = append(scopes, scope)
+		}
+	}
+	return scopes, nil
+}
+
+// readPrompt reads the prompt parameter (OIDC Core, 3.1.2.1).
+func readPrompt(v string) ([]string, error) {
+	prompt := strings.Fields(v)
+	for _, p := range prompt {
+		switch p {
+		case "none":
+			if len(prompt) > 1 {
+				return nil, refuse("OIDC-AR-9", invalidRequest, "prompt has none beside another value")
+			}
+		case "login", "consent", "select_account":
+		default:
+			return nil, refuse("OIDC-AR-9", invalidRequest, "prompt is unknown")
+		}
+	}
+	return prompt, nil
+}
+
+// redirectsTo reports whether uri is registered, by comparing whole strings
+// (RFC 9700, 2.1). The port of a native client's loopback URI is free (RFC
+// 9700, 4.1.3).
+func (c *Client) redirectsTo(uri string) bool {
+	if slices.Contains(c.RedirectURIs, uri) {
+		return true
+	}
+	if c.ApplicationType != "native" || !loopback(uri) || strings.Contains(uri, "#") {
+		return false
+	}
+	return slices.ContainsFunc(c.RedirectURIs, func(registered string) bool {
+		return loopback(registered) && withoutPort(registered) == withoutPort(uri)
+	})
+}
+
+// withoutPort returns an http URI with an IP literal as its host, less the
+// port. Everything else stays as it is written.
+func withoutPort(uri string) string {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return uri
+	}
+	return strings.Replace(uri, u.Host, strings.TrimSuffix(u.Host, ":"+u.Port()), 1)
+}

@@ -1,0 +1,135 @@
+package authz
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/aikagi/aikagi/internal/fetch"
+	"github.com/aikagi/aikagi/internal/jose"
+)
+
+// A Server is an authorization server. It is an http.Handler for all of its
+// endpoints; [Server.Routes] has them one by one. Its methods may be called
+// concurrently.
+type Server struct {
+	config Config
+	keys   *clientKeys
+	seal   *sealer
+	routes []Route
+	byPath map[string]http.Handler
+	path   string // of the issuer
+	cookie string // the name of the browser's cookie
+}
+
+// A Route is an absolute path and what answers there. The handler answers
+// wrong methods itself, so that the path is registered without a method.
+type Route struct {
+	Path    string
+	Handler http.Handler
+}
+
+// New returns a server for c, which it copies. It starts no goroutine and
+// reads nothing but c. If c breaks a rule, the error is [Violations] and has
+// them all.
+func New(c Config) (*Server, error) {
+	c = c.withDefaults()
+	v := c.check()
+	for _, p := range c.Profiles {
+		if pol := policies[p]; pol != nil {
+			v = append(v, pol.checkServer(&c)...)
+		}
+	}
+	if len(v) > 0 {
+		return nil, v
+	}
+	s := &Server{config: c, seal: newSealer(c.Secrets, c.Issuer), cookie: cookieName(c.Issuer)}
+	s.keys = newClientKeys(&fetch.Cache{
+		Client: &fetch.Client{AllowPrivate: c.FetchPrivate, RootCAs: c.FetchRoots},
+		Now:    c.Now,
+		Check: func(b []byte) error { // what is no key set does not replace one
+			_, err := jose.ParseSet(b)
+			return err
+		},
+	})
+	s.mount()
+	return s, nil
+}
+
+// The endpoints' paths below the issuer's.
+const (
+	pathAuthorize = "/authorize"
+	pathPAR       = "/par"
+	pathToken     = "/token"
+	pathJWKS      = "/jwks"
+)
+
+// mount makes the routes. What is not mounted is not advertised.
+func (s *Server) mount() {
+	u, _ := url.Parse(s.config.Issuer) // New has checked it
+	s.path = u.Path
+	add := func(path string, h http.Handler) { s.routes = append(s.routes, Route{path, h}) }
+	if s.config.Interact != nil {
+		add(s.path+pathAuthorize, s.servePage("authorize", s.authorize))
+		add(s.path+pathPAR, s.serve("par", s.par))
+	}
+	add(s.path+pathToken, s.serve("token", s.token))
+	add(s.path+pathJWKS, s.serve("jwks", s.jwks))
+	meta := s.serve("metadata", s.metadata)
+	add(s.path+"/.well-known/openid-configuration", meta)
+	add("/.well-known/oauth-authorization-server"+s.path, meta) // RFC 8414, 3.1
+
+	s.byPath = make(map[string]http.Handler, len(s.routes))
+	for _, r := range s.routes {
+		s.byPath[r.Path] = r.Handler
+	}
+}
+
+// Routes returns the server's endpoints, for a host that mounts them one by
+// one. Paths include the issuer's path, and the well-known documents are where
+// RFC 8414, 3.1 puts them.
+func (s *Server) Routes() []Route { return slices.Clone(s.routes) }
+
+// ServeHTTP answers at every path of [Server.Routes] and not elsewhere. A path
+// that merely means the same, such as //token, is not found: an
+// [http.ServeMux] would redirect it with status 307, and the client's
+// credentials along with it (FAPI 2.0 SP, 5.3.2.2-10).
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := s.byPath[r.URL.Path]
+	if h == nil {
+		http.NotFound(w, r)
+		return
+	}
+	h.ServeHTTP(w, r)
+}
+
+func (s *Server) now() time.Time { return s.config.Now() }
+
+// CheckClient returns nil if c may be served, and otherwise [Violations] with
+// every rule that its metadata breaks. The same is checked whenever a client
+// is loaded.
+func (s *Server) CheckClient(c *Client) error {
+	if _, v := s.fit(c); len(v) > 0 {
+		return v
+	}
+	return nil
+}
+
+// fit returns the policy of c's one profile, or what keeps c from being served.
+func (s *Server) fit(c *Client) (*policy, Violations) {
+	name := c.Profile
+	if name == "" && len(s.config.Profiles) == 1 {
+		name = s.config.Profiles[0]
+	}
+	if !slices.Contains(s.config.Profiles, name) {
+		return nil, Violations{{"CONF-1", "profile is " + strconv.Quote(string(c.Profile)), "name one of the server's profiles"}}
+	}
+	p := policies[name]
+	v := p.checkClient(c)
+	if c.AuthMethod == methodTLS && s.config.Authorities == nil {
+		v = append(v, Violation{"RFC8705-2-7", "token_endpoint_auth_method is tls_client_auth", "set Config.Authorities"})
+	}
+	return p, append(v, s.keys.check(c)...)
+}

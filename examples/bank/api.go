@@ -1,0 +1,142 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aikagi/aikagi/token"
+)
+
+// An account as the API shows it.
+type account struct {
+	ID       string            `json:"id"`
+	Name     map[string]string `json:"name"` // by language
+	Balance  int               `json:"balance"`
+	Currency string            `json:"currency"`
+}
+
+// A transaction as the API shows it. Amounts are in yen, which has no smaller
+// unit.
+type transaction struct {
+	Date     string            `json:"date"`
+	Text     map[string]string `json:"text"` // by language
+	Amount   int               `json:"amount"`
+	Currency string            `json:"currency"`
+}
+
+// entry is a transaction some days ago.
+type entry struct {
+	daysAgo, amount int
+	en, ja          string
+}
+
+var entries = []entry{
+	{1, -1280, "Bakery", "パン屋"},
+	{2, -640, "Coffee", "喫茶店"},
+	{4, -4980, "Bookshop", "書店"},
+	{6, -9800, "Electricity", "電気料金"},
+	{9, 268000, "Salary", "給与"},
+	{11, -72000, "Rent", "家賃"},
+	{12, -3450, "Greengrocer", "八百屋"},
+}
+
+const balance = 182340
+
+// mountAPI puts the API on a listener: the story's two paths, or the one
+// resource of a -config file.
+func (b *bank) mountAPI(mux *http.ServeMux) {
+	if b.resource == "" {
+		mux.Handle("/accounts", allow(b.guarded(http.HandlerFunc(b.accounts), "accounts"), http.MethodGet))
+		mux.Handle("/transactions", allow(b.guarded(http.HandlerFunc(b.transactions), "transactions"), http.MethodGet))
+		return
+	}
+	mux.Handle(b.resource, allow(b.guarded(http.HandlerFunc(b.transactions)), http.MethodGet, http.MethodPost))
+}
+
+// allow answers methods other than those listed.
+func allow(next http.Handler, methods ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !slices.Contains(methods, r.Method) {
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// guarded returns next behind the verifier: it is reached with a live access
+// token that has the scopes and is held by the client it was issued to.
+func (b *bank) guarded(next http.Handler, scopes ...string) http.Handler {
+	return traced(b.guard.Handler(token.Require{Scopes: scopes}, next))
+}
+
+// traced puts an x-fapi-interaction-id on every answer, refusals included: the
+// caller's if it sent a UUID, which is all that may go into a log unseen, and a
+// new one otherwise.
+func traced(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get("X-Fapi-Interaction-Id")
+		if !isUUID.MatchString(id) {
+			id = newUUID()
+		}
+		w.Header().Set("X-Fapi-Interaction-Id", id)
+		w.Header().Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+var isUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// newUUID returns a random UUID (RFC 9562, 5.4).
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+func (b *bank) accounts(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, map[string]any{"accounts": []account{ordinary()}})
+}
+
+// transactions answers with the history of the customer who approved, and with
+// what the bank knows about them.
+func (b *bank) transactions(w http.ResponseWriter, r *http.Request) {
+	now := time.Now()
+	list := make([]transaction, 0, len(entries))
+	for _, e := range entries {
+		list = append(list, transaction{
+			Date: now.AddDate(0, 0, -e.daysAgo).Format(time.DateOnly),
+			Text: map[string]string{"en": e.en, "ja": e.ja}, Amount: e.amount, Currency: "JPY",
+		})
+	}
+	answer := map[string]any{"account": ordinary(), "transactions": list}
+	if access, ok := token.FromContext(r.Context()); ok {
+		if u := b.user(access.Subject); u != nil && len(u.claims) > 0 {
+			answer["customer"] = u.claims
+		}
+	}
+	writeJSON(w, answer)
+}
+
+func ordinary() account {
+	return account{ID: "1234567", Name: map[string]string{"en": "Ordinary account", "ja": "普通預金"}, Balance: balance, Currency: "JPY"}
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, "the answer could not be made", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(b) // the caller is gone if this fails
+}

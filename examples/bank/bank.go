@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aikagi/aikagi/authz"
+	"github.com/aikagi/aikagi/store"
+	"github.com/aikagi/aikagi/token"
+)
+
+// A bank is an authorization server with login and consent pages, and an API
+// that it guards.
+type bank struct {
+	*settings
+	as     *authz.Server
+	guard  *token.Verifier
+	logins logins
+}
+
+// How long what the bank issues lives, where the library's own default does
+// not fit the story.
+const (
+	requestLife = 5 * time.Minute     // a newcomer reads the page before going on
+	grantLife   = 90 * 24 * time.Hour // how long the fintech may come without asking again
+)
+
+// newBank puts the library's pieces together, as a host would. Audit may be
+// nil.
+func newBank(s *settings, audit func(context.Context, authz.Event)) (*bank, error) {
+	b := &bank{settings: s, logins: logins{m: make(map[string]login)}}
+	memory := new(store.Memory)
+	secret := make([]byte, 32)
+	rand.Read(secret) // no longer-lived than the store
+	var err error
+	b.as, err = authz.New(authz.Config{
+		Issuer:          s.issuer,
+		Store:           memory,
+		Keys:            s.keys,
+		Clients:         s.clients,
+		Secrets:         [][]byte{secret},
+		Resource:        s.audience(),
+		Scopes:          s.scopes,
+		Interact:        b.interact,
+		Profiles:        s.profiles,
+		MTLSBase:        s.mtlsBase,
+		Authorities:     s.authorities,
+		RequestLifetime: requestLife,
+		GrantLifetime:   grantLife,
+		FetchPrivate:    s.fetchPrivate(),
+		Audit:           audit,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if b.taken(s.resource) {
+		return nil, fmt.Errorf("resource: %s is a path of the bank itself; choose another", s.resource)
+	}
+	b.guard, err = token.NewVerifier(token.VerifierConfig{
+		Issuer:   s.issuer,
+		Audience: s.audience(),
+		Keys:     s.keys,
+		Liveness: memory, // a revoked key stops turning at once
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// taken reports whether path is one of the bank's own.
+func (b *bank) taken(path string) bool {
+	for _, r := range b.as.Routes() {
+		if r.Path == path {
+			return true
+		}
+	}
+	return slices.Contains([]string{b.path("/login"), b.path("/consent"), b.path("/style.css")}, path)
+}
+
+// fetchPrivate returns the private addresses that a client's jwks_uri may be
+// at: this machine, if the bank serves nobody but this machine.
+func (s *settings) fetchPrivate() []netip.Prefix {
+	host, _, err := net.SplitHostPort(s.listen)
+	if err != nil {
+		return nil
+	}
+	if a, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !a.IsLoopback()) {
+		return nil
+	}
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+}
+
+// browsers returns what the listener for browsers and clients serves: all.
+func (b *bank) browsers() http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range b.as.Routes() {
+		mux.Handle(r.Path, r.Handler)
+	}
+	b.mountAPI(mux)
+
+	// The library's endpoints check for themselves who may call them. The
+	// bank's own forms are sent by the bank's own pages and from nowhere else.
+	own := http.NewCrossOriginProtection()
+	mux.Handle("POST "+b.path("/login"), own.Handler(http.HandlerFunc(b.login)))
+	mux.Handle("GET "+b.path("/consent"), http.HandlerFunc(b.consent))
+	mux.Handle("POST "+b.path("/consent"), own.Handler(http.HandlerFunc(b.consent)))
+	mux.HandleFunc("GET "+b.path("/style.css"), serveStyle)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		b.notice(w, r, http.StatusNotFound, "notice.unknown")
+	})
+	return mux
+}
+
+// machines returns what the listener that asks for certificates serves: all
+// but the pages.
+func (b *bank) machines() http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range b.as.Routes() {
+		if !strings.HasSuffix(r.Path, "/authorize") {
+			mux.Handle(r.Path, r.Handler)
+		}
+	}
+	b.mountAPI(mux)
+	return mux
+}
+
+// newKeys makes keys to sign with: one for each algorithm of FAPI 2.0 (Security
+// Profile, 5.4.1), so that every client finds the one it registered.
+func newKeys() (token.KeySet, error) {
+	ec, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := token.NewKeySet(
+		token.PrivateKey{ID: "es256-" + rand.Text()[:6], Algorithm: "ES256", Signer: ec},
+		token.PrivateKey{ID: "ps256-" + rand.Text()[:6], Algorithm: "PS256", Signer: rsaKey},
+		token.PrivateKey{ID: "eddsa-" + rand.Text()[:6], Algorithm: "EdDSA", Signer: ed},
+	)
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	return keys, nil
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// configDir returns a directory with the files that a good configuration
+// names, and the configuration.
+func configDir(t *testing.T) (dir string, config map[string]any) {
+	t.Helper()
+	dir = t.TempDir()
+	p, err := newPKI(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(p.server.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name string, b []byte) {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("cert.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate[0]}))
+	write("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+	write("ca.pem", p.authority)
+	write("clients.json", []byte(`[{"client_id":"c1"},{"client_id":"c2","profile":"fapi2-security"}]`))
+	write("empty.pem", nil)
+	write("broken.json", []byte("[\n{\n"))
+	write("twice.json", []byte(`[{"client_id":"c1","client_id":"c2"}]`))
+	return dir, map[string]any{
+		"issuer": "https://127.0.0.1:8443", "listen": "127.0.0.1:8443",
+		"tls_cert": "cert.pem", "tls_key": "key.pem", "client_ca": []string{"ca.pem"},
+		"clients": "clients.json",
+		"users":   []any{map[string]any{"login": "a", "password": "b", "subject": "s", "name": "A"}},
+	}
+}
+
+func writeConfig(t *testing.T, dir string, config map[string]any) string {
+	t.Helper()
+	b, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return writeText(t, dir, string(b))
+}
+
+func writeText(t *testing.T, dir, text string) string {
+	t.Helper()
+	name := filepath.Join(dir, "bank.json")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestConfig(t *testing.T) {
+	dir, config := configDir(t)
+	s, err := readConfig(writeConfig(t, dir, config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.resource != "/resource" || s.autoApprove != "" || s.authorities == nil || s.keys == nil || len(s.scopes) == 0 {
+		t.Errorf("defaults: %+v", s)
+	}
+	for _, c := range s.clients.All() {
+		if c.Profile != "fapi2-security" {
+			t.Errorf("client %s has profile %q", c.ID, c.Profile)
+		}
+	}
+	if u := s.signIn("a", "b"); u == nil || u.name() != "A" || u.Subject != "s" {
+		t.Errorf("signIn: %+v", u)
+	}
+	for _, wrong := range [][2]string{{"a", "c"}, {"b", "b"}, {"", ""}, {"a", ""}, {"A", "b"}} {
+		if s.signIn(wrong[0], wrong[1]) != nil {
+			t.Errorf("%q may sign in with password %q", wrong[0], wrong[1])
+		}
+	}
+}
+
+// Every member may be there, each with a value that is not the default.
+func TestConfigWithEverything(t *testing.T) {
+	dir, config := configDir(t)
+	for member, v := range map[string]any{
+		"mtls_base": "https://127.0.0.1:8444", "listen_mtls": "127.0.0.1:8444", "profiles": []string{"fapi2-security"},
+		"store": "memory", "dpop_nonce": "off", "scopes": []string{"x"}, "authorization_details_types": []string{},
+		"resource": "/v1/things", "auto_approve": "s", "keys": "jwks.json",
+	} {
+		config[member] = v
+	}
+	jwks := `{"keys":[{"kty":"EC","crv":"P-256","kid":"k","alg":"ES256","use":"sig","x":"H4YuE4stO9s2fDtcmJbIRXM3S3mKPO-IOcCo5MSzYuQ","y":"uFe6wHTtJf6Dp7YVlLthne4ds_mDKtRWtk4t8kvcrZA","d":"2juP99sK5Mk0cskVbawBtjGVKoxIyIlZgtn24wFvgGo"}]}`
+	if err := os.WriteFile(filepath.Join(dir, "jwks.json"), []byte(jwks), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, member := range configMembers {
+		if _, ok := config[member]; !ok {
+			t.Errorf("the test lacks member %s", member)
+		}
+	}
+	s, err := readConfig(writeConfig(t, dir, config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.mtlsBase != "https://127.0.0.1:8444" || s.resource != "/v1/things" || s.autoApprove != "s" || s.scopes[0] != "x" {
+		t.Errorf("%+v", s)
+	}
+	keys, err := s.keys.PublicKeys(t.Context())
+	if err != nil || len(keys) != 1 || keys[0].ID != "k" {
+		t.Errorf("keys: %v, %v", keys, err)
+	}
+}
+
+// Each wrong configuration is refused with exit status 2 and a message that
+// names the file, the member and what to do.
+func TestConfigRefused(t *testing.T) {
+	user := func(with map[string]any) []any {
+		u := map[string]any{"login": "a", "password": "b", "subject": "s"}
+		for k, v := range with {
+			u[k] = v
+		}
+		return []any{u}
+	}
+	tests := []struct {
+		name   string
+		member string
+		value  any // nil: left out
+		want   string
+	}{
+		{"unknown member", "isuer", "x", "remove it"},
+		{"member in other case", "Issuer", "https://a.example", "remove it"},
+		{"no issuer", "issuer", nil, "give an https URL"},
+		{"issuer of another type", "issuer", 5, "write a string"},
+		{"issuer null", "issuer", json.RawMessage("null"), "write a string"},
+		{"issuer without TLS", "issuer", "http://a.example", "give an https URL"},
+		{"issuer with query", "issuer", "https://a.example?x", "give an https URL"},
+		{"no listen", "listen", nil, "127.0.0.1:8443"},
+		{"listen without port", "listen", "127.0.0.1", "127.0.0.1:8443"},
+		{"mtls_base alone", "mtls_base", "https://a.example", "leave out both"},
+		{"listen_mtls alone", "listen_mtls", "127.0.0.1:1", "leave out both"},
+		{"no certificate", "tls_cert", nil, "name the PEM file"},
+		{"no key", "tls_key", nil, "name the PEM file"},
+		{"certificate that is not there", "tls_cert", "nowhere.pem", "relative to bank.json"},
+		{"certificate that is a key", "tls_cert", "key.pem", "leaf first"},
+		{"key of another", "tls_key", "ca.pem", "leaf first"},
+		{"client_ca that is no list", "client_ca", "ca.pem", "a list of strings"},
+		{"client_ca that is not there", "client_ca", []string{"nowhere.pem"}, "relative to bank.json"},
+		{"client_ca that is empty", "client_ca", []string{"empty.pem"}, "certificates of authorities"},
+		{"profile of tomorrow", "profiles", []string{"fapi-ciba"}, "fapi2-security"},
+		{"profile twice", "profiles", []string{"fapi2-security", "fapi2-security"}, "there twice"},
+		{"no profiles in the list", "profiles", []string{}, "at least one"},
+		{"no clients", "clients", nil, "array of client metadata"},
+		{"clients not there", "clients", "nowhere.json", "relative to bank.json"},
+		{"clients broken", "clients", "broken.json", "RFC 7591"},
+		{"clients with a member twice", "clients", "twice.json", "RFC 7591"},
+		{"clients that are no array", "clients", "bank.json", "RFC 7591"},
+		{"keys not there", "keys", "nowhere.json", "relative to bank.json"},
+		{"keys that are no JWKS", "keys", "clients.json", "private JWKS"},
+		{"users that are no list", "users", map[string]any{}, "a list of objects"},
+		{"no users", "users", nil, "auto_approve"},
+		{"user without login", "users", user(map[string]any{"login": ""}), "give each a login"},
+		{"user without subject", "users", user(map[string]any{"subject": 5}), "give each a login"},
+		{"user twice", "users", append(user(nil), user(nil)...), "of its own"},
+		{"claims that are no object", "users", user(map[string]any{"claims": "x"}), "claim"},
+		{"claim twice", "users", user(map[string]any{"name": "x", "claims": map[string]any{"name": "y"}}), "claim"},
+		{"store of tomorrow", "store", "postgres://db", `write "memory"`},
+		{"nonces of tomorrow", "dpop_nonce", "required", `write "off"`},
+		{"details of tomorrow", "authorization_details_types", []string{"payment"}, "leave it out"},
+		{"resource that is a URL", "resource", "https://a.example/x", "absolute path"},
+		{"resource that is a pattern", "resource", "/{x}", "absolute path"},
+		{"resource that is taken", "resource", "/token", "choose another"},
+		{"resource that is a page", "resource", "/login", "choose another"},
+		{"auto_approve true", "auto_approve", true, "name the subject"},
+		{"auto_approve of nobody", "auto_approve", "nobody", "name the subject"},
+		{"auto_approve null", "auto_approve", json.RawMessage("null"), "name the subject"},
+		{"scope that is none", "scopes", []string{"a b"}, "printable ASCII"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir, config := configDir(t)
+			if tt.value == nil {
+				delete(config, tt.member)
+			} else {
+				config[tt.member] = tt.value
+			}
+			refused(t, writeConfig(t, dir, config), tt.want)
+		})
+	}
+
+	texts := []struct{ name, text, want string }{
+		{"empty", "", "too early"},
+		{"not JSON", "{\n\"issuer\" \"x\"}", "line 2"},
+		{"array", "[]", "want a JSON object"},
+		{"cut short", `{"issuer":"x"`, "too early"},
+		{"something after", "{} {}", "something follows"},
+		{"member twice", `{"issuer":"x","issuer":"y"}`, `"issuer" is there twice`},
+		{"member twice, deeper", `{"users":[{"login":"a","login":"b"}]}`, `"login" is there twice`},
+	}
+	for _, tt := range texts {
+		t.Run(tt.name, func(t *testing.T) {
+			refused(t, writeText(t, t.TempDir(), tt.text), tt.want)
+		})
+	}
+}
+
+func refused(t *testing.T, name, want string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	status := run(t.Context(), []string{"-config", name}, &out, &errs)
+	if status != 2 || !strings.Contains(errs.String(), name) || !strings.Contains(errs.String(), want) {
+		t.Errorf("exit status %d, want 2 and a message with %q and %q:\n%s", status, name, want, errs.String())
+	}
+}
+
+// What is wrong is told all at once.
+func TestConfigTellsEverything(t *testing.T) {
+	dir, config := configDir(t)
+	delete(config, "issuer")
+	config["store"], config["listen"], config["x"] = "redis://", "nowhere", 1
+	_, err := readConfig(writeConfig(t, dir, config))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, member := range []string{"issuer", "store", "listen", "x"} {
+		if !strings.Contains(err.Error(), ": "+member+": ") {
+			t.Errorf("nothing about %s in:\n%v", member, err)
+		}
+	}
+}
+
+func FuzzObject(f *testing.F) {
+	for _, s := range []string{`{}`, `{"a":1,"a":2}`, `[{"a":{"b":[1,2,{}]}}]`, `{"a":`, `nul`, "{\"a\":\"\\u0000\"}", `{"a":1}x`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := object(b)
+		if err == nil && (m == nil || !json.Valid(b)) {
+			t.Errorf("object(%q) accepts what is not a JSON object", b)
+		}
+	})
+}

@@ -1,0 +1,189 @@
+// Command bank tells Aikagi's story: a customer connects a household-accounts
+// app to a bank, the transaction history arrives, and a thief with the stolen
+// access token is turned away.
+//
+//	go run ./examples/bank                 # play it in a browser
+//	go run ./examples/bank -demo           # play it here, without one
+//	go run ./examples/bank -config FILE    # the same bank, for other people's clients
+//
+// It is an example of what a host writes: everything in it uses only what the
+// library exports.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/aikagi/aikagi/authz"
+	"github.com/aikagi/aikagi/mtls"
+)
+
+const usage = `Usage: bank [-demo | -config FILE]
+
+With no flags, bank plays the story of the spare key in a browser: a customer, a
+fintech, a bank, and a thief. It needs nothing but a free port and prints one
+URL to open.
+
+  -demo          play the same story here, without a browser; the exit status is
+                 0 only if every step went as it should
+  -config FILE   run the bank alone, as FILE says, for other clients
+
+The exit status is 1 if something failed and 2 if the flags or FILE are wrong.
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program. It returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("bank", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage) }
+	demo := flags.Bool("demo", false, "")
+	config := flags.String("config", "", "")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case flags.NArg() > 0 || *demo && isSet(flags, "config"):
+		flags.Usage()
+		return 2
+	}
+
+	switch {
+	case isSet(flags, "config"):
+		return runConfig(ctx, *config, stdout, stderr)
+	case *demo:
+		return runDemo(ctx, stdout, stderr)
+	}
+	return runStory(ctx, stdout, stderr)
+}
+
+func isSet(flags *flag.FlagSet, name string) (set bool) {
+	flags.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
+}
+
+func fail(stderr io.Writer, status int, err error) int {
+	fmt.Fprintf(stderr, "bank: %v\n", err)
+	return status
+}
+
+// runStory serves the story to a browser until ctx ends.
+func runStory(ctx context.Context, stdout, stderr io.Writer) int {
+	s, err := newStage()
+	if err != nil {
+		return fail(stderr, 1, err)
+	}
+	dir, err := os.MkdirTemp("", "aikagi-bank-")
+	if err != nil {
+		s.close()
+		return fail(stderr, 1, err)
+	}
+	defer os.RemoveAll(dir)
+	caFile := filepath.Join(dir, "throw-away-ca.pem")
+	if err := os.WriteFile(caFile, s.pki.authority, 0o644); err != nil {
+		s.close()
+		return fail(stderr, 1, err)
+	}
+	fmt.Fprintln(stdout, message(terminalLanguage(), "terminal.open", s.url, caFile))
+
+	// A browser that does not trust the authority breaks off each handshake
+	// until somebody clicks: not worth a line each.
+	if err := serve(ctx, io.Discard, s.listeners...); err != nil {
+		return fail(stderr, 1, err)
+	}
+	return 0
+}
+
+// runDemo plays the story without a browser.
+func runDemo(ctx context.Context, stdout, stderr io.Writer) int {
+	s, err := newStage()
+	if err != nil {
+		return fail(stderr, 1, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	served := make(chan error, 1)
+	go func() { served <- serve(ctx, stderr, s.listeners...) }()
+	err = play(ctx, stdout, terminalLanguage(), s)
+	cancel()
+	if err := errors.Join(err, <-served); err != nil {
+		return fail(stderr, 1, err)
+	}
+	return 0
+}
+
+// runConfig runs the bank that a file describes until ctx ends.
+func runConfig(ctx context.Context, name string, stdout, stderr io.Writer) int {
+	s, err := readConfig(name)
+	if err != nil {
+		return fail(stderr, 2, err)
+	}
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	b, err := newBank(s, authz.LogEvents(log))
+	if err != nil {
+		return fail(stderr, 2, fmt.Errorf("%s: %w", name, err))
+	}
+	for _, c := range s.clients.All() {
+		if err := b.as.CheckClient(c); err != nil {
+			fmt.Fprintf(stderr, "bank: warning: client %q will be refused: %v\n", c.ID, err)
+		}
+	}
+	listeners, err := b.listeners()
+	if err != nil {
+		return fail(stderr, 2, fmt.Errorf("%s: %w", name, err))
+	}
+	fmt.Fprintf(stdout, "bank: serving %s\n", s.issuer)
+	if err := serve(ctx, stderr, listeners...); err != nil {
+		return fail(stderr, 1, err)
+	}
+	return 0
+}
+
+// listeners opens the sockets of a -config file. One that serves browsers and
+// asks for certificates, both, asks in a way that lets those without go on.
+func (b *bank) listeners() ([]listener, error) {
+	first, err := net.Listen("tcp", b.listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w; choose a free address of this machine", err)
+	}
+	if b.mtlsBase == "" {
+		return []listener{{first, mtls.FAPI2.MutualConfig(b.certificate), b.browsers()}}, nil
+	}
+	second, err := net.Listen("tcp", b.listenMTLS)
+	if err != nil {
+		_ = first.Close() // nothing has been served there
+		return nil, fmt.Errorf("listen_mtls: %w; choose a free address of this machine", err)
+	}
+	return []listener{
+		{first, mtls.FAPI2.Config(b.certificate), b.browsers()},
+		{second, mtls.FAPI2.MutualConfig(b.certificate), b.machines()},
+	}, nil
+}
+
+// terminalLanguage returns the language of the environment (POSIX, 8.2).
+func terminalLanguage() string {
+	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		if v := os.Getenv(name); v != "" {
+			if slices.Contains([]string{"ja", "ja_"}, v[:min(3, len(v))]) {
+				return "ja"
+			}
+			return "en"
+		}
+	}
+	return "en"
+}

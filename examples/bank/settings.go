@@ -1,0 +1,110 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"encoding/json"
+	"net/url"
+	"strings"
+
+	"github.com/aikagi/aikagi/authz"
+	"github.com/aikagi/aikagi/mtls"
+	"github.com/aikagi/aikagi/token"
+)
+
+// Settings is what one bank is made of. A -config file or the story fills it.
+type settings struct {
+	issuer   string // its name, an https URL
+	mtlsBase string // base URL of a listener that asks for certificates; "" if the issuer's asks
+
+	listen     string // address for browsers and clients
+	listenMTLS string // address of mtlsBase
+
+	certificate tls.Certificate   // of both listeners
+	authorities *mtls.Authorities // who issues certificates for tls_client_auth; nil if nobody
+
+	profiles []authz.Profile
+	clients  *authz.ClientList
+	keys     token.KeySet
+	users    []user
+	scopes   []string
+
+	resource    string // path of the one protected resource; "" for the story's API
+	autoApprove string // the subject who consents without pages; "" if nobody does
+
+	hint *user // shown on the login page of the story; nil otherwise
+}
+
+// A user is a customer who can sign in.
+type user struct {
+	Login, Password, Subject string
+	claims                   map[string]json.RawMessage // what the bank knows about the customer
+}
+
+// name returns the customer's name, for the consent page.
+func (u *user) name() string {
+	var name string
+	if json.Unmarshal(u.claims["name"], &name) != nil || name == "" {
+		return u.Login
+	}
+	return name
+}
+
+// signIn returns the user with this login and password, or nil. How long it
+// takes tells nothing about which of the two was wrong, or where. A real bank
+// keeps slow, salted hashes instead of passwords, and limits the attempts.
+func (s *settings) signIn(login, password string) *user {
+	var found *user
+	for i := range s.users {
+		u := &s.users[i]
+		if sameText(u.Login, login)&sameText(u.Password, password) == 1 {
+			found = u
+		}
+	}
+	return found
+}
+
+// user returns the user who is subject, or nil.
+func (s *settings) user(subject string) *user {
+	for i := range s.users {
+		if s.users[i].Subject == subject {
+			return &s.users[i]
+		}
+	}
+	return nil
+}
+
+// sameText returns 1 if a equals b and 0 otherwise, in a time that depends on
+// b's length alone.
+func sameText(a, b string) int {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:])
+}
+
+// path returns where p lies below the issuer, such as /login.
+func (s *settings) path(p string) string {
+	u, err := url.Parse(s.issuer)
+	if err != nil {
+		return p
+	}
+	return strings.TrimSuffix(u.Path, "/") + p
+}
+
+// audience returns the identifier of the API: the aud of its access tokens.
+func (s *settings) audience() string {
+	base := s.mtlsBase
+	if base == "" {
+		base = origin(s.issuer)
+	}
+	return strings.TrimSuffix(base, "/") + s.resource
+}
+
+// origin returns scheme and host of a URL, or "".
+func origin(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}

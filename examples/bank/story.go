@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// A story is what has happened in one browser so far. What has not happened is
+// nil. The page and -demo tell it.
+type story struct {
+	Pushed  *pushed
+	Denied  string // the error code that came back instead of a locker number
+	Code    string // the locker number
+	Key     *accessKey
+	History *history
+	Renewed *accessKey
+	Thief   []attempt // the thief twice, then the fintech itself
+	Trouble *trouble
+}
+
+// Caught reports whether every attempt with the stolen key ended as it should.
+func (s *story) Caught() bool {
+	for _, a := range s.Thief {
+		if !a.Right {
+			return false
+		}
+	}
+	return len(s.Thief) > 0
+}
+
+// A trouble is something that did not work.
+type trouble struct {
+	What   string // message id
+	Detail string
+}
+
+// An accessKey is an access token, taken apart for those who want to see it.
+// (A client has no business reading one: it is for the API.)
+type accessKey struct {
+	Token   string
+	Header  string // JSON, indented
+	Claims  string // JSON, indented
+	Bound   string // cnf x5t#S256: the hand it was cut for
+	Hand    string // x5t#S256 of the fintech's certificate
+	Scope   string
+	Expires time.Time
+}
+
+// Fits reports whether the key was cut for the fintech's hand.
+func (k *accessKey) Fits() bool { return k.Bound != "" && k.Bound == k.Hand }
+
+// Short returns enough of the token to recognize it.
+func (k *accessKey) Short() string {
+	if len(k.Token) < 40 {
+		return k.Token
+	}
+	return k.Token[:24] + " … " + k.Token[len(k.Token)-8:]
+}
+
+// readKey takes an access token apart, without judging it.
+func readKey(t *tokens, certificate []byte, now time.Time) (*accessKey, error) {
+	parts := strings.Split(t.AccessToken, ".")
+	if len(parts) != 3 {
+		return nil, errors.New("the key is not a JWT")
+	}
+	var decoded [2]bytes.Buffer
+	for i := range decoded {
+		b, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil {
+			return nil, fmt.Errorf("the key is not a JWT: %w", err)
+		}
+		if err := json.Indent(&decoded[i], b, "", "  "); err != nil {
+			return nil, fmt.Errorf("the key is not a JWT: %w", err)
+		}
+	}
+	var claims struct {
+		Confirmation struct {
+			X5T string `json:"x5t#S256"`
+		} `json:"cnf"`
+	}
+	if err := json.Unmarshal(decoded[1].Bytes(), &claims); err != nil {
+		return nil, err
+	}
+	hand := sha256.Sum256(certificate) // RFC 8705, 3.1
+	return &accessKey{
+		Token: t.AccessToken, Header: decoded[0].String(), Claims: decoded[1].String(),
+		Bound: claims.Confirmation.X5T, Hand: b64(hand[:]),
+		Scope: t.Scope, Expires: now.Add(time.Duration(t.ExpiresIn) * time.Second),
+	}, nil
+}
+
+// A history is what the bank's API answered.
+type history struct {
+	Account      account
+	Transactions []transaction
+}
+
+// readHistory reads the answers of /accounts and /transactions.
+func readHistory(accounts, transactions *attempt) (*history, error) {
+	for _, a := range []*attempt{accounts, transactions} {
+		if a.Status != http.StatusOK {
+			return nil, &refusal{a.Status, a.Body}
+		}
+	}
+	var list struct {
+		Accounts []account `json:"accounts"`
+	}
+	h := new(history)
+	var rows struct {
+		Transactions []transaction `json:"transactions"`
+	}
+	if err := errors.Join(json.Unmarshal([]byte(accounts.Body), &list), json.Unmarshal([]byte(transactions.Body), &rows)); err != nil {
+		return nil, err
+	}
+	if len(list.Accounts) == 0 || len(rows.Transactions) == 0 {
+		return nil, errors.New("the history is empty")
+	}
+	h.Account, h.Transactions = list.Accounts[0], rows.Transactions
+	return h, nil
+}

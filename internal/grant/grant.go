@@ -1,0 +1,135 @@
+package grant
+
+import "time"
+
+// A Grant is what a customer approved for a client, with the code and the
+// refresh token that stand for it. It is one record, so that deleting the
+// record ends everything that was issued from it.
+//
+// A denied request leaves a Grant too, with Denied set and nothing else: it
+// keeps the place that a later approval of the same request would take.
+type Grant struct {
+	Locator Locator
+	Denied  bool
+
+	Client   string // client_id
+	Subject  string
+	Scopes   []string
+	AuthTime time.Time
+	ACR      string
+	AMR      []string
+	Created  time.Time
+	Expires  time.Time // when the grant ends; zero if it has no refresh token
+	Data     []byte    // the host's own
+
+	Code    Code
+	Refresh Digest // of the refresh token's secret; zero before there is one
+}
+
+// A Code is the state of a grant's authorization code.
+type Code struct {
+	Secret      Digest
+	Expires     time.Time
+	RedirectURI string
+	Challenge   string // code_challenge, S256
+	Nonce       string
+
+	// Claim is the version of the write that redeemed the code, or "". After
+	// a lost answer it tells one's own claim from another's.
+	Claim string
+}
+
+const (
+	grantLocator = iota + 1
+	grantDenied
+	grantClient
+	grantSubject
+	grantScopes
+	grantAuthTime
+	grantACR
+	grantAMR
+	grantCreated
+	grantExpires
+	grantData
+	grantCodeSecret
+	grantCodeExpires
+	grantCodeRedirectURI
+	grantCodeChallenge
+	grantCodeNonce
+	grantCodeClaim
+	grantRefresh
+)
+
+// Encode returns the record's value.
+func (g *Grant) Encode() []byte {
+	e := newEncoder(384 + len(g.Data))
+	e.bytes(grantLocator, g.Locator[:])
+	e.bool(grantDenied, g.Denied)
+	e.string(grantClient, g.Client)
+	e.string(grantSubject, g.Subject)
+	e.strings(grantScopes, g.Scopes)
+	e.time(grantAuthTime, g.AuthTime)
+	e.string(grantACR, g.ACR)
+	e.strings(grantAMR, g.AMR)
+	e.time(grantCreated, g.Created)
+	e.time(grantExpires, g.Expires)
+	e.bytes(grantData, g.Data)
+	e.digest(grantCodeSecret, g.Code.Secret)
+	e.time(grantCodeExpires, g.Code.Expires)
+	e.string(grantCodeRedirectURI, g.Code.RedirectURI)
+	e.string(grantCodeChallenge, g.Code.Challenge)
+	e.string(grantCodeNonce, g.Code.Nonce)
+	e.string(grantCodeClaim, g.Code.Claim)
+	e.digest(grantRefresh, g.Refresh)
+	return e.b
+}
+
+// Decode reads what [Grant.Encode] wrote, or returns [ErrFormat].
+func Decode(b []byte) (*Grant, error) {
+	g := new(Grant)
+	err := decode(b, func(field uint64, v value) error {
+		switch field {
+		case grantLocator:
+			return v.locator(&g.Locator)
+		case grantDenied:
+			return v.bool(&g.Denied)
+		case grantClient:
+			return v.string(&g.Client)
+		case grantSubject:
+			return v.string(&g.Subject)
+		case grantScopes:
+			return v.strings(&g.Scopes)
+		case grantAuthTime:
+			return v.time(&g.AuthTime)
+		case grantACR:
+			return v.string(&g.ACR)
+		case grantAMR:
+			return v.strings(&g.AMR)
+		case grantCreated:
+			return v.time(&g.Created)
+		case grantExpires:
+			return v.time(&g.Expires)
+		case grantData:
+			return v.bytes(&g.Data)
+		case grantCodeSecret:
+			return v.digest(&g.Code.Secret)
+		case grantCodeExpires:
+			return v.time(&g.Code.Expires)
+		case grantCodeRedirectURI:
+			return v.string(&g.Code.RedirectURI)
+		case grantCodeChallenge:
+			return v.string(&g.Code.Challenge)
+		case grantCodeNonce:
+			return v.string(&g.Code.Nonce)
+		case grantCodeClaim:
+			return v.string(&g.Code.Claim)
+		case grantRefresh:
+			return v.digest(&g.Refresh)
+		}
+		return ErrFormat
+	})
+	if err != nil {
+		return nil, err
+	}
+	return g, nil
+}

@@ -1,0 +1,72 @@
+// Package grant holds what the server remembers in a [store.Record]: the rule
+// that makes keys and tags, the handles that clients carry, and the records
+// themselves with their binary form.
+//
+// Everything here outlives a release. A key, a tag or a handle made today is
+// looked up by every later version, so their rules never change; a record says
+// in its first byte how it is written.
+package grant
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+)
+
+// A Kind is the first letter of a record's key.
+type Kind byte
+
+// The kinds of records.
+const (
+	KindRequest Kind = 'r' // a pushed authorization request (RFC 9126)
+	KindGrant   Kind = 'g' // what a customer approved, or the mark that they did not
+	KindReplay  Kind = 'j' // an identifier that was used, such as the jti of a client assertion
+)
+
+// digest hashes parts so that no two different lists of parts hash alike: each
+// is preceded by its length, in eight bytes.
+func digest(kind Kind, parts ...string) [sha256.Size]byte {
+	var room [512]byte
+	b := append(room[:0], byte(kind))
+	for _, p := range parts {
+		b = binary.BigEndian.AppendUint64(b, uint64(len(p)))
+		b = append(b, p...)
+	}
+	return sha256.Sum256(b)
+}
+
+func key(kind Kind, parts ...string) string {
+	sum := digest(kind, parts...)
+	var b [1 + 43]byte
+	b[0] = byte(kind)
+	base64.RawURLEncoding.Encode(b[1:], sum[:])
+	return string(b[:])
+}
+
+// Key returns the key of the record of that kind that l locates: 44 characters.
+// The issuer is part of it, so that several servers can share one store.
+func (l Locator) Key(kind Kind, issuer string) string {
+	return key(kind, issuer, string(l[:]))
+}
+
+// ReplayKey returns the key under which the use of id is remembered. The
+// artifact (such as "client_assertion") and its owner keep identifiers of
+// different origin apart.
+func ReplayKey(issuer, artifact, owner, id string) string {
+	return key(KindReplay, issuer, artifact, owner, id)
+}
+
+// SubjectTag returns the tag by which the grants of a subject are listed.
+func SubjectTag(issuer, subject string) string { return key('s', issuer, subject) }
+
+// ClientTag returns the tag by which the grants of a client are listed.
+func ClientTag(issuer, client string) string { return key('c', issuer, client) }
+
+// NewVersion returns a fresh version for a write: 22 characters, 128 random
+// bits.
+func NewVersion() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}

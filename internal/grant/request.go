@@ -1,0 +1,107 @@
+package grant
+
+import "time"
+
+// A Request is a pushed authorization request (RFC 9126), checked, waiting for
+// the customer.
+type Request struct {
+	Locator Locator
+	Secret  Digest // of the request_uri's secret
+	Client  string // client_id of who pushed it
+	Expires time.Time
+
+	RedirectURI string
+	State       string
+	Scopes      []string
+	Challenge   string // code_challenge, S256
+	Nonce       string
+	ACRValues   []string
+	Prompt      []string
+	UILocales   []string
+	LoginHint   string
+	MaxAge      int64 // seconds; meaningful if HasMaxAge
+	HasMaxAge   bool
+}
+
+const (
+	requestLocator = iota + 1
+	requestSecret
+	requestClient
+	requestExpires
+	requestRedirectURI
+	requestState
+	requestScopes
+	requestChallenge
+	requestNonce
+	requestACRValues
+	requestPrompt
+	requestUILocales
+	requestLoginHint
+	requestMaxAge
+	requestHasMaxAge
+)
+
+// Encode returns the record's value.
+func (r *Request) Encode() []byte {
+	e := newEncoder(256 + len(r.State))
+	e.bytes(requestLocator, r.Locator[:])
+	e.digest(requestSecret, r.Secret)
+	e.string(requestClient, r.Client)
+	e.time(requestExpires, r.Expires)
+	e.string(requestRedirectURI, r.RedirectURI)
+	e.string(requestState, r.State)
+	e.strings(requestScopes, r.Scopes)
+	e.string(requestChallenge, r.Challenge)
+	e.string(requestNonce, r.Nonce)
+	e.strings(requestACRValues, r.ACRValues)
+	e.strings(requestPrompt, r.Prompt)
+	e.strings(requestUILocales, r.UILocales)
+	e.string(requestLoginHint, r.LoginHint)
+	e.int(requestMaxAge, r.MaxAge)
+	e.bool(requestHasMaxAge, r.HasMaxAge)
+	return e.b
+}
+
+// DecodeRequest reads what [Request.Encode] wrote, or returns [ErrFormat].
+func DecodeRequest(b []byte) (*Request, error) {
+	r := new(Request)
+	err := decode(b, func(field uint64, v value) error {
+		switch field {
+		case requestLocator:
+			return v.locator(&r.Locator)
+		case requestSecret:
+			return v.digest(&r.Secret)
+		case requestClient:
+			return v.string(&r.Client)
+		case requestExpires:
+			return v.time(&r.Expires)
+		case requestRedirectURI:
+			return v.string(&r.RedirectURI)
+		case requestState:
+			return v.string(&r.State)
+		case requestScopes:
+			return v.strings(&r.Scopes)
+		case requestChallenge:
+			return v.string(&r.Challenge)
+		case requestNonce:
+			return v.string(&r.Nonce)
+		case requestACRValues:
+			return v.strings(&r.ACRValues)
+		case requestPrompt:
+			return v.strings(&r.Prompt)
+		case requestUILocales:
+			return v.strings(&r.UILocales)
+		case requestLoginHint:
+			return v.string(&r.LoginHint)
+		case requestMaxAge:
+			return v.int(&r.MaxAge)
+		case requestHasMaxAge:
+			return v.bool(&r.HasMaxAge)
+		}
+		return ErrFormat
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}

@@ -1,0 +1,106 @@
+package token
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/aikagi/aikagi/internal/jsonw"
+)
+
+// The error codes of a challenge (RFC 6750, 3.1).
+const (
+	invalidRequest    = "invalid_request"
+	invalidToken      = "invalid_token"
+	insufficientScope = "insufficient_scope"
+)
+
+// Error is a refusal: the caller is told why, in the terms of RFC 6750, 3.
+// Status, Code, Description and Scope are sent; Rule and Err never are. No
+// Error made by this package contains a token.
+//
+// An error of any other type is an outage. The caller is told 503 and nothing
+// else.
+type Error struct {
+	// Status is of the 4xx class: of ours 400, 401 or 403. Zero means 403.
+	Status int
+
+	// Code is such as invalid_token, or "" if the request had no credentials.
+	Code string
+
+	// Description is in words the client's developer may see.
+	Description string
+
+	// Scope is the scope that is needed, if that is what was missing.
+	Scope string
+
+	// Rule is the requirement it rests on, such as FAPI2-SP-5.3.4-5.
+	Rule string
+
+	// Err is in words only the operator may see. It may be nil.
+	Err error
+}
+
+// Error returns the refusal in words for the operator.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("token: ")
+	if e.Code != "" {
+		b.WriteString(e.Code + ": ")
+	}
+	b.WriteString(e.Description)
+	if e.Rule != "" {
+		b.WriteString(" (" + e.Rule + ")")
+	}
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	return b.String()
+}
+
+// Unwrap returns e.Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+func (e *Error) status() int {
+	if e.Status < 400 || e.Status > 499 {
+		return http.StatusForbidden
+	}
+	return e.Status
+}
+
+// challenge returns the value of WWW-Authenticate. There is always a realm:
+// the scheme must not stand alone (RFC 6750, 3).
+func (e *Error) challenge(realm string) string {
+	var b strings.Builder
+	b.WriteString(`Bearer realm="` + realm + `"`)
+	for _, a := range [...]struct{ name, value string }{
+		{"error", e.Code}, {"error_description", e.Description}, {"scope", e.Scope},
+	} {
+		// RFC 6750, 3.1: without credentials no word about an error.
+		if e.Code != "" && a.value != "" {
+			b.WriteString(", " + a.name + `="` + clean(a.value) + `"`)
+		}
+	}
+	return b.String()
+}
+
+// body returns the refusal as a JSON object, in the words of the challenge.
+func (e *Error) body() []byte {
+	o := jsonw.New(128)
+	o.String("error", clean(e.Code))
+	if e.Description != "" {
+		o.String("error_description", clean(e.Description))
+	}
+	return o.Bytes()
+}
+
+// clean puts a question mark for whatever may not stand in an attribute of a
+// challenge (RFC 6750, 3), so that text of a host's hook, which may have come
+// from the caller, can neither end the attribute nor the header.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == '"' || r == '\\' || r >= 0x7f {
+			return '?'
+		}
+		return r
+	}, s)
+}

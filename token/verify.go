@@ -1,0 +1,329 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aikagi/aikagi/internal/jose"
+	"github.com/aikagi/aikagi/mtls"
+	"github.com/aikagi/aikagi/store"
+)
+
+// VerifierConfig says which tokens a resource server accepts.
+type VerifierConfig struct {
+	// Issuer is the authorization server's identifier, an https URL. Tokens
+	// of any other are refused.
+	Issuer string
+
+	// Audience is this API's own identifier, which must be among a token's
+	// aud. No two APIs of one issuer share one (RFC 9068, 5).
+	Audience string
+
+	// Keys are the issuer's keys. They are asked for on every request.
+	Keys PublicKeySet
+
+	// Algorithms are the accepted ones. Nil means PS256, ES256, EdDSA and
+	// Ed25519 (FAPI 2.0 SP, 5.4.1-1); RS256 can be added where the issuer is
+	// outside FAPI. Nothing else exists here.
+	Algorithms []string
+
+	// Liveness, if not nil, is the authorization server's store: a token that
+	// names a grant is refused as soon as the grant is gone, and while the
+	// store cannot answer, no token that names one is accepted. If nil, a
+	// token whose grant was revoked works until it expires.
+	Liveness store.Store
+
+	// Leeway is for how long past its expiry a token is still accepted: zero,
+	// the default, to one minute.
+	Leeway time.Duration
+
+	// Ahead is how far a token's iat and nbf may lie ahead of our clock: 10
+	// to 60 seconds; zero means 30.
+	Ahead time.Duration
+
+	// Realm is named in challenges, in printable ASCII without quote and
+	// backslash. Empty means Audience.
+	Realm string
+
+	// Now replaces time.Now if it is not nil.
+	Now func() time.Time
+
+	// Audit, if not nil, is told of every refusal, an [*Error], and every
+	// outage, any other error. The Access is nil unless the token was genuine,
+	// that is, all that was wrong is how or where it was used. Audit is called
+	// concurrently and before the answer.
+	Audit func(context.Context, *Access, error)
+}
+
+// A Verifier checks the access tokens that requests carry. It is safe for
+// concurrent use.
+//
+// It accepts JWTs (RFC 9068) that are bound to a client's certificate (RFC
+// 8705, 3) and come with it on the same TLS connection, which must end in this
+// process. A token that is bound to nothing is refused.
+type Verifier struct {
+	config VerifierConfig
+}
+
+// NewVerifier returns a Verifier. The error names all that is wrong with c.
+func NewVerifier(c VerifierConfig) (*Verifier, error) {
+	c.Algorithms = slices.Clone(c.Algorithms)
+	if c.Algorithms == nil {
+		c.Algorithms = []string{jose.PS256, jose.ES256, jose.EdDSA, jose.Ed25519}
+	}
+	if c.Ahead == 0 {
+		c.Ahead = 30 * time.Second
+	}
+	if c.Realm == "" {
+		c.Realm = c.Audience
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return &Verifier{c}, nil
+}
+
+func (c *VerifierConfig) check() error {
+	var errs []error
+	fail := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("token: verifier: "+format, args...))
+	}
+	if err := checkIssuer(c.Issuer); err != nil {
+		fail("%w", err)
+	}
+	if c.Audience == "" {
+		fail("Audience is empty: without it, tokens for other APIs would be accepted")
+	}
+	if c.Keys == nil {
+		fail("Keys is nil")
+	}
+	if len(c.Algorithms) == 0 {
+		fail("Algorithms is empty: leave it nil for the default")
+	}
+	for _, alg := range c.Algorithms {
+		switch alg {
+		case jose.PS256, jose.ES256, jose.EdDSA, jose.Ed25519, jose.RS256:
+		default:
+			fail("algorithm %q is unknown", alg)
+		}
+	}
+	if c.Leeway < 0 || c.Leeway > time.Minute {
+		fail("Leeway %v is not within 0s and 1m", c.Leeway)
+	}
+	if c.Ahead < 10*time.Second || c.Ahead > time.Minute {
+		fail("Ahead %v is not within 10s and 1m", c.Ahead)
+	}
+	if c.Realm != clean(c.Realm) {
+		fail("realm %q has characters that a challenge may not contain", c.Realm)
+	}
+	return errors.Join(errs...)
+}
+
+// Require says what a request needs beyond a good token. The zero Require
+// needs nothing.
+type Require struct {
+	// Scopes are all needed.
+	Scopes []string
+
+	// Permit, if not nil, decides last, once all else has been found good: is
+	// this account among those the customer named? An [*Error] refuses, with
+	// 403 if it has no status; any other error is an outage.
+	Permit func(*http.Request, *Access) error
+}
+
+// Check checks the request's access token and returns what it says. It writes
+// nothing and does not read the body. The error is an [*Error] if the request
+// is to be refused and anything else if we could not find out;
+// [Verifier.Refuse] answers either.
+//
+// Behind this Verifier's [Verifier.Handler], Check only looks at what req
+// needs: the token has been checked. The Access is then shared and must not be
+// changed.
+func (v *Verifier) Check(r *http.Request, req Require) (*Access, error) {
+	c, err := v.check(r, req)
+	if err == nil {
+		return c.access, nil
+	}
+	v.audit(r.Context(), c.access, err)
+	return nil, err
+}
+
+func (v *Verifier) audit(ctx context.Context, a *Access, err error) {
+	if v.config.Audit != nil {
+		v.config.Audit(ctx, a, err)
+	}
+}
+
+// check is Check without the audit. In the result of a refusal there is an
+// access only if the token is genuine.
+func (v *Verifier) check(r *http.Request, req Require) (checked, error) {
+	c := checked{verifier: v, tls: r.TLS}
+	var err error
+	if c.token, err = bearer(r); err != nil {
+		return c, err
+	}
+	if a, ok := c.before(r.Context()); ok {
+		c.access = a
+	} else {
+		if c.access, err = v.genuine(r.Context(), c.token); err != nil {
+			return c, err
+		}
+		// Cheap before dear: a stolen token costs no question to the store.
+		if err = bound(r, c.access); err != nil {
+			return c, err
+		}
+		if err = v.alive(r.Context(), c.access); err != nil {
+			return c, err
+		}
+	}
+	if err = covers(c.access, req.Scopes); err != nil {
+		return c, err
+	}
+	if req.Permit != nil {
+		err = req.Permit(r, c.access)
+	}
+	return c, err
+}
+
+// genuine returns what the token says if the issuer made it, for us, and it is
+// in force (RFC 9068, 4).
+func (v *Verifier) genuine(ctx context.Context, compact string) (*Access, error) {
+	t, err := jose.Parse(compact, maxToken)
+	if err != nil {
+		return nil, wrapToken("FAPI2-SP-5.3.4-3", "the token is malformed", err)
+	}
+	if !isAccessType(t.Header.Type) {
+		return nil, refuseToken("RFC9068-2.1-1", "the token is no access token")
+	}
+	keys, err := v.config.Keys.PublicKeys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("token: public keys: %w", err)
+	}
+	claims, err := t.Verify(v.config.Algorithms, joseKeys(keys))
+	if err != nil {
+		return nil, badSignature(err)
+	}
+	a, err := readAccess(claims)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.inForce(claims, a); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func wrapToken(rule, description string, err error) *Error {
+	e := refuseToken(rule, description)
+	e.Err = err
+	return e
+}
+
+// badSignature tells the operator which of three things happened: a policy that
+// is too narrow, a set that lacks a key, or a forgery.
+func badSignature(err error) *Error {
+	switch {
+	case errors.Is(err, jose.ErrAlgorithm):
+		return wrapToken("RFC9068-4-3", "the token's algorithm is not accepted", err)
+	case errors.Is(err, jose.ErrNoKey):
+		return wrapToken("FAPI2-SP-5.4.3-2", "the token's key is unknown", err)
+	}
+	return wrapToken("FAPI2-SP-5.3.4-3", "the token's signature is not valid", err)
+}
+
+// isAccessType reports whether typ is at+jwt, with or without application/
+// before it (RFC 9068, 2.1).
+func isAccessType(typ string) bool {
+	return strings.EqualFold(typ, typeAccess) || strings.EqualFold(typ, "application/"+typeAccess)
+}
+
+func joseKeys(keys []PublicKey) []jose.Key {
+	list := make([]jose.Key, len(keys))
+	for i, k := range keys {
+		list[i] = jose.Key{ID: k.ID, Algorithm: k.Algorithm, Public: k.Key}
+	}
+	return list
+}
+
+// inForce checks issuer, audience and times.
+func (v *Verifier) inForce(claims jose.Claims, a *Access) error {
+	now := v.config.Now()
+	if a.Issuer != v.config.Issuer {
+		return refuseToken("RFC9068-4-1", "the token is of another issuer")
+	}
+	if !slices.Contains(a.Audience, v.config.Audience) { // RFC 9700, 2.3
+		return refuseToken("RFC9068-4-1", "the token is for another audience")
+	}
+	if !now.Before(a.Expires.Add(v.config.Leeway)) {
+		return refuseToken("RFC9068-4-1", "the token has expired")
+	}
+	latest := now.Add(v.config.Ahead)
+	if a.IssuedAt.After(latest) || !a.IssuedAt.Before(a.Expires) {
+		return refuseToken("RFC9068-4-1", "the token's time of issue is not plausible")
+	}
+	if claims.Has("nbf") { // RFC 7519, 4.1.5
+		if nbf, ok := claims.Time("nbf"); !ok || nbf.After(latest) {
+			return refuseToken("RFC9068-4-1", "the token is not valid yet")
+		}
+	}
+	return nil
+}
+
+// bound checks that the request came over a connection with the certificate
+// that the token is bound to (RFC 8705, 3). The certificate itself is checked
+// no further: its thumbprint says it all.
+func bound(r *http.Request, a *Access) error {
+	chain := mtls.Chain(r)
+	if len(chain) == 0 {
+		return refuseToken("RFC8705-3-3", "the connection has no client certificate")
+	}
+	if !mtls.MatchThumbprint(chain[0], a.Confirmation.X5T) {
+		return refuseToken("RFC8705-3-3", "the token is bound to another certificate")
+	}
+	return nil
+}
+
+// alive checks that the token's grant, if it names one, still stands.
+func (v *Verifier) alive(ctx context.Context, a *Access) error {
+	if v.config.Liveness == nil || a.GrantID == "" {
+		return nil
+	}
+	if !isGrantID(a.GrantID) {
+		return refuseToken("FAPI2-SP-5.3.4-3", "the token's grant is unknown")
+	}
+	rec, err := v.config.Liveness.Get(ctx, a.GrantID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("token: grant: %w", err)
+	}
+	// Stores forget late, so the record's expiry counts, by our clock.
+	if err != nil || !v.config.Now().Before(rec.Expires) {
+		return refuseToken("FAPI2-SP-5.3.4-3", "the token was revoked")
+	}
+	return nil
+}
+
+// isGrantID reports whether id is a key of a grant's record. Whatever else the
+// claim may hold must not be looked up: it could be the key of a record of
+// another kind.
+func isGrantID(id string) bool {
+	return len(id) == 44 && id[0] == 'g' && isThumbprint(id[1:])
+}
+
+// covers checks that the token has all of the scopes (RFC 6750, 3.1).
+func covers(a *Access, scopes []string) error {
+	for _, s := range scopes {
+		if !slices.Contains(a.Scopes, s) {
+			return &Error{Status: 403, Code: insufficientScope, Rule: "FAPI2-SP-5.3.4-4",
+				Description: "the token lacks a scope", Scope: strings.Join(scopes, " ")}
+		}
+	}
+	return nil
+}
