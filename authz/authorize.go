@@ -66,11 +66,8 @@ var errDeadRequest = refuse("RFC9126-4-3", invalidRequestURI, "the request is un
 // load finds the request that uri stands for, if client id pushed it and may
 // still use it (RFC 9126, 4).
 func (s *Server) load(ctx context.Context, id, uri string) (*Interaction, error) {
-	c, _, err := s.client(ctx, id)
+	c, err := s.shownClient(ctx, id)
 	if err != nil {
-		if e := asError(err); e.Code == invalidClient {
-			return nil, refuse(e.Rule, unauthorizedClient, "the client is unknown").because(e.Err)
-		}
 		return nil, err
 	}
 	text, ok := strings.CutPrefix(uri, requestURIPrefix)
@@ -95,6 +92,16 @@ func (s *Server) load(ctx context.Context, id, uri string) (*Interaction, error)
 		return nil, errDeadRequest
 	}
 	return s.interaction(c, req)
+}
+
+// shownClient returns the client that a browser speaks of. It need not be
+// authenticated: it was, when it pushed the request.
+func (s *Server) shownClient(ctx context.Context, id string) (*Client, error) {
+	c, _, err := s.client(ctx, id)
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return nil, refuse(e.Rule, unauthorizedClient, "the client is unknown").because(e.Err)
+	}
+	return c, err
 }
 
 // request returns the pushed request at l.

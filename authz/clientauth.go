@@ -113,9 +113,11 @@ func unauthenticated(rule, reason string) *Error {
 
 // client returns the registered client with that id, if it fits its profile.
 func (s *Server) client(ctx context.Context, id string) (*Client, *policy, error) {
-	if len(id) > maxClientID || strings.ContainsFunc(id, notVSCHAR) {
-		// A registry's database may choke on it, and that would look like an outage.
-		return nil, nil, unauthenticated("RFC6749-A-1", "client_id is too long or not printable ASCII")
+	if len(id) > maxClientID {
+		return nil, nil, unauthenticated("RFC6749-5.2-2", "client_id is too long")
+	}
+	if strings.ContainsFunc(id, notVSCHAR) { // a database may choke on it, which would look like an outage
+		return nil, nil, unauthenticated("RFC6749-A-1", "client_id is not printable ASCII")
 	}
 	c, err := s.config.Clients.Client(ctx, id)
 	switch {

@@ -55,17 +55,21 @@ func (s *Server) exchangeCode(ctx context.Context, req *tokenRequest) (*tokenRes
 	if !s.now().Before(g.Code.Expires) { // FAPI 2.0 SP, 5.3.2.1-11
 		return nil, refuse("FAPI2-SP-5.3.2.1-11", invalidGrant, "code is invalid, expired or was used")
 	}
+	scopes, err := s.current(req.client.Client, g.Scopes)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.spend(ctx, req.client.replay); err != nil {
 		return nil, err
 	}
 	if g.Code.Claim != "" { // RFC 6749, 4.1.2
 		return nil, s.reused(ctx, req, g)
 	}
-	res, err := s.issue(ctx, req, g, g.Scopes)
+	res, err := s.issue(ctx, req, g, scopes)
 	if err != nil {
 		return nil, err
 	}
-	if res.id, err = s.idToken(ctx, req, g); err != nil {
+	if res.id, err = s.idToken(ctx, req, g, scopes); err != nil {
 		return nil, err
 	}
 	if err := s.claimCode(ctx, req, g, res); err != nil {
@@ -166,9 +170,9 @@ func (s *Server) issue(ctx context.Context, req *tokenRequest, g *kept, scopes [
 }
 
 // idToken signs the ID token of g (OIDC Core, 2 and 3.1.3.3), or returns ""
-// if none was asked for.
-func (s *Server) idToken(ctx context.Context, req *tokenRequest, g *kept) (string, error) {
-	if !slices.Contains(g.Scopes, "openid") {
+// if openid is not among the scopes.
+func (s *Server) idToken(ctx context.Context, req *tokenRequest, g *kept, scopes []string) (string, error) {
+	if !slices.Contains(scopes, "openid") {
 		return "", nil
 	}
 	now := s.now()

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aikagi/aikagi/internal/grant"
 	"github.com/aikagi/aikagi/store"
@@ -71,6 +73,9 @@ func (in *Interaction) Finish(w http.ResponseWriter, r *http.Request, d Decision
 // response (RFC 6749, 4.1.2 and 4.1.2.1): "code" or "error", and its value.
 func (in *Interaction) decide(ctx context.Context, d Decision, ev *Event) (answer [2]string, err error) {
 	s, g := in.server, &grant.Grant{Locator: in.request.Locator, Denied: true}
+	if s.tooLate(in.started) { // the host held on to it, and the mark of an earlier denial may be gone
+		return answer, errTooLate
+	}
 	ev.Kind = grantDenied
 	if d.Deny != "" {
 		if !deniable[d.Deny] {
@@ -105,8 +110,10 @@ func (in *Interaction) decide(ctx context.Context, d Decision, ev *Event) (answe
 func (in *Interaction) meets(d Decision) error {
 	now := in.server.now()
 	switch {
-	case d.Subject == "" || len(d.Subject) > 255 || clean(d.Subject) != d.Subject:
+	case d.Subject == "" || len(d.Subject) > 255 || strings.ContainsFunc(d.Subject, func(r rune) bool { return r < ' ' || r > '~' }):
 		return errors.New("authz: Decision.Subject is not 1 to 255 characters of printable ASCII") // OIDC Core, 2
+	case !utf8.ValidString(d.ACR) || slices.ContainsFunc(d.AMR, func(m string) bool { return m == "" || !utf8.ValidString(m) }):
+		return errors.New("authz: Decision.ACR or AMR is not text") // no token could be made of it
 	case len(d.Data) > maxData:
 		return errors.New("authz: Decision.Data is too large")
 	case d.AuthTime.After(now.Add(time.Minute)):

@@ -49,6 +49,9 @@ const interactionField = "interaction"
 // interaction returns what the host may know of req, after checking once more
 // what may have changed since it was pushed (RFC 9126, 7.4).
 func (s *Server) interaction(c *Client, req *grant.Request) (*Interaction, error) {
+	if !c.mayUse(grantCode) {
+		return nil, refuse("RFC9126-4-4", unauthorizedClient, "the client is no longer registered for authorization_code")
+	}
 	if !c.redirectsTo(req.RedirectURI) {
 		return nil, refuse("RFC9126-4-4", invalidRequest, "redirect_uri is no longer registered")
 	}
@@ -136,14 +139,14 @@ func (s *Server) Interaction(r *http.Request) (*Interaction, error) {
 		return nil, refuse("RFC6749-10.12-1", invalidRequest, "the interaction was begun in another browser")
 	}
 	started := time.Unix(v.started, 0)
-	if !s.now().Before(started.Add(s.config.InteractionLifetime)) {
-		return nil, refuse("RFC9126-4-3", invalidRequestURI, "the interaction took too long")
+	if s.tooLate(started) {
+		return nil, errTooLate
 	}
 	req, err := s.request(r.Context(), v.locator)
 	if err != nil {
 		return nil, err
 	}
-	c, _, err := s.client(r.Context(), req.Client)
+	c, err := s.shownClient(r.Context(), req.Client)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +156,13 @@ func (s *Server) Interaction(r *http.Request) (*Interaction, error) {
 	}
 	in.ID, in.started = id, started
 	return in, nil
+}
+
+var errTooLate = refuse("RFC9126-4-3", invalidRequestURI, "the interaction took too long")
+
+// tooLate reports whether an interaction that began then has ended.
+func (s *Server) tooLate(started time.Time) bool {
+	return !s.now().Before(started.Add(s.config.InteractionLifetime))
 }
 
 // browser returns what stands for the browser that sent r, if it has been here

@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/aikagi/aikagi/internal/grant"
 )
@@ -53,19 +54,36 @@ func (s *Server) exchangeRefresh(ctx context.Context, req *tokenRequest) (*token
 }
 
 // narrow returns the scopes a client asks for out of those it was granted
-// (RFC 6749, 6). It keeps only those that are still offered to the client.
+// (RFC 6749, 6), by default all.
 func (s *Server) narrow(req *tokenRequest, granted []string) ([]string, error) {
 	if req.Get("scope") == "" {
-		return granted, nil
+		return s.current(req.client.Client, granted)
 	}
 	scopes, err := s.scopes(req.client.Client, req.Get("scope"))
 	if err != nil {
 		return nil, err
 	}
+	if len(scopes) == 0 {
+		return nil, refuse("RFC6749-3.3-1", invalidScope, "scope has spaces and nothing else")
+	}
 	for _, scope := range scopes {
 		if !slices.Contains(granted, scope) {
 			return nil, refuse("RFC6749-6-1", invalidScope, "scope is wider than the grant")
 		}
+	}
+	return scopes, nil
+}
+
+// current returns those of the scopes granted that the server still offers and
+// the client still has registered: what the bank takes from a client ends for
+// the grants it holds as well.
+func (s *Server) current(c *Client, granted []string) ([]string, error) {
+	registered := strings.Fields(c.Scope)
+	scopes := slices.DeleteFunc(slices.Clone(granted), func(scope string) bool {
+		return !slices.Contains(s.config.Scopes, scope) || !slices.Contains(registered, scope)
+	})
+	if len(scopes) == 0 {
+		return nil, refuse("RFC6749-5.2-3", invalidScope, "no scope of the grant is registered any more")
 	}
 	return scopes, nil
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"strings"
 )
 
 // A sealer encrypts and authenticates what browsers carry. The first secret
@@ -48,9 +49,11 @@ func (s *sealer) seal(plain []byte) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
+// open returns what was sealed. What was sealed has one spelling: the decoder
+// alone would skip line breaks.
 func (s *sealer) open(sealed string) ([]byte, error) {
-	b, err := base64.RawURLEncoding.DecodeString(sealed)
-	if err != nil || len(b) == 0 || b[0] != sealFormat {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
+	if err != nil || len(b) == 0 || b[0] != sealFormat || strings.ContainsAny(sealed, "\r\n") {
 		return nil, errSeal
 	}
 	for _, aead := range s.aeads {

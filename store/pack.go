@@ -80,12 +80,10 @@ func pack(r Record) packed {
 	if decode(p.key[1:], r.Key[1:]) {
 		p.key[0] = r.Key[0]
 	} else {
-		p.key = [len(p.key)]byte{}
 		p.form |= textKey
 		head = appendText(head, r.Key)
 	}
 	if !decode(p.version[:], r.Version) {
-		p.version = [len(p.version)]byte{}
 		p.form |= textVersion
 		head = appendText(head, r.Version)
 	}
@@ -165,7 +163,7 @@ func (p *packed) hasVersion(version string) bool {
 }
 
 // decode fills dst with what text stands for, and reports whether text is the
-// base64url of exactly that many bytes.
+// base64url of exactly that many bytes. If not, what is in dst means nothing.
 func decode(dst []byte, text string) bool {
 	var src [43]byte // the longest text any caller's dst allows
 	if len(text) != encoding.EncodedLen(len(dst)) {

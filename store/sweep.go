@@ -58,9 +58,6 @@ func tickOf(t time.Time) uint32 {
 // due returns the first tick in whose whole length the record may be removed.
 // It never is the first tick, which stands for everything before 1970 too.
 func (p *packed) due() uint32 {
-	if p.seconds >= math.MaxUint32*tickSeconds {
-		return math.MaxUint32
-	}
 	end := p.seconds + grace
 	if p.nanos > 0 {
 		end++
@@ -76,9 +73,6 @@ func (s *shard) sweep(now uint32) {
 	}
 	if now != w.now {
 		s.turn(now)
-	}
-	if now < w.now {
-		return // another write's clock was read a moment later
 	}
 	for range batch {
 		id := w.heads[pending].next
@@ -100,8 +94,9 @@ func (s *shard) turn(now uint32) {
 	w := s.expiry
 	setBack := false
 	if now < w.now {
-		// Within the grace this is a call that waited for the lock. Beyond, the
-		// clock was set back, and every record must be hung anew.
+		// Within the grace, this is a call that waited for the lock while others
+		// went ahead. Beyond, the clock was set back, and every record must be
+		// hung anew.
 		if w.now-now <= grace/tickSeconds {
 			return
 		}

@@ -37,10 +37,6 @@ func bearer(r *http.Request) (string, error) {
 		return "", unauthenticated() // RFC 6750, 3.1: a scheme we do not know is no attempt
 	}
 	credentials = strings.TrimLeft(credentials, " ")
-	if !isB64Token(credentials) {
-		return "", &Error{Status: 400, Code: invalidRequest, Rule: "RFC6750-2.1-1",
-			Description: "the Bearer credentials are malformed"}
-	}
 	if len(credentials) > maxToken {
 		return "", &Error{Status: 400, Code: invalidRequest, Rule: "RFC6750-2.1-1",
 			Description: "the token is too long"}

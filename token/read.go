@@ -1,71 +1,92 @@
 package token
 
 import (
+	"bytes"
 	"encoding/json"
-	"slices"
 	"strings"
 
 	"github.com/aikagi/aikagi/internal/jose"
 )
-
-// fields are the claims that Access has a field for.
-var fields = []string{"iss", "sub", "aud", "client_id", "iat", "exp", "jti", "scope",
-	"auth_time", "acr", "amr", "cnf", "grant_id"}
 
 // readAccess reads the claims of an access token whose signature is verified.
 // What RFC 9068, 2.2 requires must be there, and whatever is there must be of
 // its type.
 func readAccess(c jose.Claims) (*Access, error) {
 	a := &Access{}
-	for _, f := range [...]struct {
-		name     string
-		to       *string
-		required bool
-	}{
-		{"iss", &a.Issuer, true}, {"sub", &a.Subject, true}, {"client_id", &a.ClientID, true},
-		{"jti", &a.ID, true}, {"acr", &a.ACR, false}, {"grant_id", &a.GrantID, false},
-	} {
-		s, ok := c.String(f.name)
-		if !ok && (f.required || c.Has(f.name)) || f.required && s == "" {
-			return nil, badClaim(f.name)
+	for _, name := range c.Names() {
+		if err := a.read(c, name); err != nil {
+			return nil, err
 		}
-		*f.to = s
 	}
-	var ok bool
-	if a.Audience, ok = c.Strings("aud"); !ok {
+	switch {
+	case a.Issuer == "":
+		return nil, badClaim("iss")
+	case a.Subject == "":
+		return nil, badClaim("sub")
+	case a.ClientID == "":
+		return nil, badClaim("client_id")
+	case a.ID == "":
+		return nil, badClaim("jti")
+	case len(a.Audience) == 0:
 		return nil, badClaim("aud")
-	}
-	if a.IssuedAt, ok = c.Time("iat"); !ok {
+	case a.IssuedAt.IsZero():
 		return nil, badClaim("iat")
-	}
-	if a.Expires, ok = c.Time("exp"); !ok {
+	case a.Expires.IsZero():
 		return nil, badClaim("exp")
+	case a.Confirmation == Confirmation{}:
+		return nil, refuseToken("FAPI2-SP-5.3.4-5", "the token is bound to nothing")
 	}
-	if a.AuthTime, ok = c.Time("auth_time"); !ok && c.Has("auth_time") {
-		return nil, badClaim("auth_time")
-	}
-	if a.AMR, ok = c.Strings("amr"); !ok && c.Has("amr") {
-		return nil, badClaim("amr")
-	}
-	if a.Scopes, ok = readScope(c); !ok {
-		return nil, badClaim("scope")
-	}
-	var err error
-	if a.Confirmation, err = readConfirmation(c); err != nil {
-		return nil, err
-	}
-	a.Extra, err = readExtra(c)
-	return a, err
+	return a, nil
 }
 
 func badClaim(name string) *Error {
 	return refuseToken("RFC9068-2.2-1", "the claim "+name+" is missing or malformed")
 }
 
+// read reads the claim called name, which is there.
+func (a *Access) read(c jose.Claims, name string) error {
+	var ok bool
+	switch name {
+	case "iss":
+		a.Issuer, ok = c.String(name)
+	case "sub":
+		a.Subject, ok = c.String(name)
+	case "client_id":
+		a.ClientID, ok = c.String(name)
+	case "jti":
+		a.ID, ok = c.String(name)
+	case "acr":
+		a.ACR, ok = c.String(name)
+	case "grant_id":
+		a.GrantID, ok = c.String(name)
+	case "aud":
+		a.Audience, ok = c.Strings(name)
+	case "amr":
+		a.AMR, ok = c.Strings(name)
+	case "iat":
+		a.IssuedAt, ok = c.Time(name)
+	case "exp":
+		a.Expires, ok = c.Time(name)
+	case "auth_time":
+		a.AuthTime, ok = c.Time(name)
+	case "scope":
+		a.Scopes, ok = readScope(c)
+	case "cnf":
+		cnf, _ := c.Object(name)
+		return a.Confirmation.read(cnf)
+	default:
+		ok = a.readExtra(c, name)
+	}
+	if !ok {
+		return badClaim(name)
+	}
+	return nil
+}
+
 func readScope(c jose.Claims) ([]string, bool) {
 	s, ok := c.String("scope")
-	if !ok || s == "" {
-		return nil, ok || !c.Has("scope")
+	if s == "" {
+		return nil, ok
 	}
 	scopes := strings.Split(s, " ")
 	for _, s := range scopes {
@@ -76,43 +97,32 @@ func readScope(c jose.Claims) ([]string, bool) {
 	return scopes, true
 }
 
-// readConfirmation reads cnf. Members we do not know may stand beside the one
-// we do (RFC 7800, 3.1), but never instead of it (RFC 8705, 3.1). A token that
-// is bound to a DPoP key as well is refused: whoever binds to two means both
-// to be checked.
-func readConfirmation(c jose.Claims) (Confirmation, error) {
-	cnf, ok := c.Object("cnf")
-	if !ok {
-		return Confirmation{}, refuseToken("FAPI2-SP-5.3.4-5", "the token is not bound to its client")
-	}
+// read reads cnf. Members we do not know may stand beside the one we do (RFC
+// 7800, 3.1), but never instead of it (RFC 8705, 3.1). A token that is bound
+// to a DPoP key as well is refused: whoever binds to two means both to be
+// checked.
+func (x *Confirmation) read(cnf jose.Claims) error {
 	if cnf.Has("jkt") {
-		return Confirmation{}, refuseToken("RFC8705-3.1-2", "the token is bound to a DPoP key, which is not accepted here")
+		return refuseToken("RFC8705-3.1-2", "the token is bound to a DPoP key, which is not accepted here")
 	}
-	x5t, ok := cnf.String("x5t#S256")
-	if !ok {
-		return Confirmation{}, refuseToken("RFC8705-3.1-2", "the token is not bound to a certificate")
+	if x.X5T, _ = cnf.String("x5t#S256"); x.X5T == "" {
+		return refuseToken("RFC8705-3.1-2", "the token is not bound to a certificate")
 	}
-	return Confirmation{X5T: x5t}, nil
+	return nil
 }
 
-// readExtra decodes the claims that have no field.
-func readExtra(c jose.Claims) (map[string]any, error) {
-	var extra map[string]any
-	for _, name := range c.Names() {
-		if slices.Contains(fields, name) {
-			continue
-		}
-		raw, _ := c.Raw(name)
-		d := json.NewDecoder(strings.NewReader(string(raw)))
-		d.UseNumber()
-		var v any
-		if err := d.Decode(&v); err != nil {
-			return nil, badClaim(name)
-		}
-		if extra == nil {
-			extra = make(map[string]any)
-		}
-		extra[name] = v
+// readExtra decodes a claim that has no field.
+func (a *Access) readExtra(c jose.Claims, name string) bool {
+	raw, _ := c.Raw(name)
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber() // a float64 would lose digits
+	var v any
+	if d.Decode(&v) != nil {
+		return false
 	}
-	return extra, nil
+	if a.Extra == nil {
+		a.Extra = make(map[string]any)
+	}
+	a.Extra[name] = v
+	return true
 }

@@ -198,7 +198,7 @@ func (v *Verifier) check(r *http.Request, req Require) (checked, error) {
 func (v *Verifier) genuine(ctx context.Context, compact string) (*Access, error) {
 	t, err := jose.Parse(compact, maxToken)
 	if err != nil {
-		return nil, wrapToken("FAPI2-SP-5.3.4-3", "the token is malformed", err)
+		return nil, notJWT(compact, err)
 	}
 	if !isAccessType(t.Header.Type) {
 		return nil, refuseToken("RFC9068-2.1-1", "the token is no access token")
@@ -219,6 +219,17 @@ func (v *Verifier) genuine(ctx context.Context, compact string) (*Access, error)
 		return nil, err
 	}
 	return a, nil
+}
+
+// notJWT tells credentials that could be no token at all from a token that is
+// none of ours. A good request is spared the question.
+func notJWT(compact string, err error) *Error {
+	e := wrapToken("FAPI2-SP-5.3.4-3", "the token is malformed", err)
+	if !isB64Token(compact) {
+		e.Status, e.Code, e.Rule = 400, invalidRequest, "RFC6750-2.1-1"
+		e.Description = "the Bearer credentials are malformed"
+	}
+	return e
 }
 
 func wrapToken(rule, description string, err error) *Error {

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -52,11 +49,11 @@ const balance = 182340
 // resource of a -config file.
 func (b *bank) mountAPI(mux *http.ServeMux) {
 	if b.resource == "" {
-		mux.Handle("/accounts", allow(b.guarded(http.HandlerFunc(b.accounts), "accounts"), http.MethodGet))
-		mux.Handle("/transactions", allow(b.guarded(http.HandlerFunc(b.transactions), "transactions"), http.MethodGet))
+		mux.Handle("/accounts", allow(b.guarded(b.accounts, "accounts"), http.MethodGet))
+		mux.Handle("/transactions", allow(b.guarded(b.transactions, "transactions"), http.MethodGet))
 		return
 	}
-	mux.Handle(b.resource, allow(b.guarded(http.HandlerFunc(b.transactions)), http.MethodGet, http.MethodPost))
+	mux.Handle(b.resource, allow(b.guarded(b.transactions), http.MethodGet, http.MethodPost))
 }
 
 // allow answers methods other than those listed.
@@ -72,34 +69,10 @@ func allow(next http.Handler, methods ...string) http.Handler {
 }
 
 // guarded returns next behind the verifier: it is reached with a live access
-// token that has the scopes and is held by the client it was issued to.
-func (b *bank) guarded(next http.Handler, scopes ...string) http.Handler {
-	return traced(b.guard.Handler(token.Require{Scopes: scopes}, next))
-}
-
-// traced puts an x-fapi-interaction-id on every answer, refusals included: the
-// caller's if it sent a UUID, which is all that may go into a log unseen, and a
-// new one otherwise.
-func traced(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := r.Header.Get("X-Fapi-Interaction-Id")
-		if !isUUID.MatchString(id) {
-			id = newUUID()
-		}
-		w.Header().Set("X-Fapi-Interaction-Id", id)
-		w.Header().Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
-	})
-}
-
-var isUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-
-// newUUID returns a random UUID (RFC 9562, 5.4).
-func newUUID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+// token that has the scopes and is held by the client it was issued to. The
+// verifier also names every answer by x-fapi-interaction-id.
+func (b *bank) guarded(next http.HandlerFunc, scopes ...string) http.Handler {
+	return b.guard.Handler(token.Require{Scopes: scopes}, next)
 }
 
 func (b *bank) accounts(w http.ResponseWriter, _ *http.Request) {
@@ -138,5 +111,6 @@ func writeJSON(w http.ResponseWriter, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(b) // the caller is gone if this fails
 }

@@ -200,7 +200,7 @@ func (l *lab) push(t *testing.T, c *labClient, verifier string, extra url.Values
 	t.Helper()
 	challenge := sha256.Sum256([]byte(verifier))
 	form := url.Values{
-		"response_type": {"code"}, "redirect_uri": {labRedirect}, "scope": {"openid accounts"}, "state": {"st"}, "nonce": {"n"},
+		"client_id": {c.id}, "response_type": {"code"}, "redirect_uri": {labRedirect}, "scope": {"openid accounts"}, "state": {"st"}, "nonce": {"n"},
 		"code_challenge": {b64(challenge[:])}, "code_challenge_method": {"S256"},
 	}
 	for k, v := range extra {
@@ -217,6 +217,7 @@ func (l *lab) push(t *testing.T, c *labClient, verifier string, extra url.Values
 // TestConfigServer runs whole flows against the bank as -config runs it, with
 // each client authentication method, on one listener and on two.
 func TestConfigServer(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(map[string]any){
 		"one listener": func(c map[string]any) { c["auto_approve"] = "customer-7"; c["client_ca"] = []string{"client-ca.pem"} },
 		"two listeners": func(c map[string]any) {
@@ -337,6 +338,7 @@ func (l *lab) other(c *labClient) *labClient {
 
 // A client that shows a good certificate, but not its own, is nobody.
 func TestConfigServerRefusesImpostors(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, func(c map[string]any) { c["client_ca"] = []string{"client-ca.pem"} })
 	thief := l.clients["private_key_jwt"] // issued by client_ca, to somebody else
 	for _, method := range []string{"tls_client_auth", "self_signed_tls_client_auth"} {
@@ -359,6 +361,7 @@ func TestConfigServerRefusesImpostors(t *testing.T) {
 // TestLoginAndConsent walks the pages as a browser without script does. The
 // client is called something that no page may run.
 func TestLoginAndConsent(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, func(c map[string]any) { c["client_ca"] = []string{"client-ca.pem"} })
 	c := l.clients["private_key_jwt"]
 
@@ -551,6 +554,7 @@ func (b *labBrowser) location(t *testing.T) url.Values {
 // TestListeners: the pages are on one listener only, and only the other asks
 // for certificates, any certificate.
 func TestListeners(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, func(c map[string]any) {
 		c["client_ca"] = []string{"client-ca.pem"}
 		c["listen_mtls"] = freeAddress(t)
@@ -587,6 +591,7 @@ func TestListeners(t *testing.T) {
 
 // A client whose metadata does not fit is warned about at the start.
 func TestConfigWarnsOfClients(t *testing.T) {
+	t.Parallel()
 	dir, config := configDir(t)
 	config["listen"] = freeAddress(t)
 	config["issuer"] = "https://" + config["listen"].(string)
@@ -619,4 +624,3 @@ func TestConfigAddressInUse(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
-

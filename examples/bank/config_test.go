@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -77,7 +78,7 @@ func TestConfig(t *testing.T) {
 			t.Errorf("client %s has profile %q", c.ID, c.Profile)
 		}
 	}
-	if u := s.signIn("a", "b"); u == nil || u.name() != "A" || u.Subject != "s" {
+	if u := s.signIn("a", "b"); u == nil || u.name("en") != "A" || u.Subject != "s" {
 		t.Errorf("signIn: %+v", u)
 	}
 	for _, wrong := range [][2]string{{"a", "c"}, {"b", "b"}, {"", ""}, {"a", ""}, {"A", "b"}} {
@@ -213,8 +214,10 @@ func TestConfigRefused(t *testing.T) {
 
 func refused(t *testing.T, name, want string) {
 	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // a bank that starts all the same stops at once
 	var out, errs bytes.Buffer
-	status := run(t.Context(), []string{"-config", name}, &out, &errs)
+	status := run(ctx, []string{"-config", name}, &out, &errs)
 	if status != 2 || !strings.Contains(errs.String(), name) || !strings.Contains(errs.String(), want) {
 		t.Errorf("exit status %d, want 2 and a message with %q and %q:\n%s", status, name, want, errs.String())
 	}

@@ -60,19 +60,20 @@ func TestDemo(t *testing.T) {
 // what it hopes for.
 func TestDemoNoticesWhatGoesWrong(t *testing.T) {
 	tests := []struct {
-		name  string
+		name     string
 		sabotage func(*stage)
-		want  string
+		want     string
 	}{
 		{"thief who has the fintech's certificate", func(s *stage) { s.fintech.thief = newThief(s.pki.roots, s.pki.fintech) }, "step.thief"},
 		{"fintech that shows another certificate", func(s *stage) { s.fintech.client.http = newHTTPClient(s.pki.roots, s.pki.thief) }, "step.key"},
-		{"fintech without certificate", func(s *stage) { s.fintech.client.http = newHTTPClient(s.pki.roots) }, "step.consent"},
+		{"fintech without certificate", func(s *stage) { s.fintech.client.http = newHTTPClient(s.pki.roots) }, "step.key"},
 		{"fintech with a key that is not registered", func(s *stage) { s.fintech.client.key, _ = newKey() }, "step.pushed"},
 		{"fintech that asks for more than it registered", func(s *stage) { s.fintech.client.scope = "accounts payments" }, "step.pushed"},
 		{"API that is not there", func(s *stage) { s.fintech.api += "/elsewhere" }, "step.history"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s := stagePlaying(t)
 			tt.sabotage(s)
 			err := play(t.Context(), io.Discard, "en", s)

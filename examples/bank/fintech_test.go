@@ -60,6 +60,7 @@ func TestCallbackRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			v := atConsent(t)
 			back := answered(t, v)
 			bad, q := *back, back.Query()
@@ -77,6 +78,7 @@ func TestCallbackRefused(t *testing.T) {
 		})
 	}
 	t.Run("another browser", func(t *testing.T) {
+		t.Parallel()
 		v := atConsent(t)
 		back := answered(t, v)
 		other, err := newVisitor(v.stage, "en")
@@ -99,6 +101,7 @@ func TestCallbackRefused(t *testing.T) {
 }
 
 func TestDeny(t *testing.T) {
+	t.Parallel()
 	v := atConsent(t)
 	if err := v.submit(t.Context(), "/consent", url.Values{"deny": {"1"}}); err != nil {
 		t.Fatal(err)
@@ -117,6 +120,7 @@ func TestDeny(t *testing.T) {
 // A locker number is worthless to whoever lacks the verifier, and the fintech
 // says so instead of breaking.
 func TestTroubleIsTold(t *testing.T) {
+	t.Parallel()
 	v := atConsent(t)
 	back := answered(t, v)
 	v.stage.fintech.client.redirectURI += "x"
@@ -132,6 +136,7 @@ func TestTroubleIsTold(t *testing.T) {
 }
 
 func TestActionsNeedTheStory(t *testing.T) {
+	t.Parallel()
 	s := stagePlaying(t)
 	h := newHTTPClient(s.pki.roots)
 	for path, want := range map[string]int{"/history": http.StatusBadRequest, "/renew": http.StatusBadRequest, "/thief": http.StatusBadRequest, "/nowhere": http.StatusNotFound} {

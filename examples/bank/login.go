@@ -118,7 +118,7 @@ type consentPage struct {
 func (b *bank) showConsent(w http.ResponseWriter, r *http.Request, in *authz.Interaction, u *user) {
 	targets := formTargets(in.Client.RedirectURIs)
 	p := b.page(r, in, "consent.title")
-	c := consentPage{ID: in.ID, Action: b.path("/consent"), Client: clientName(in.Client, p.Lang), Customer: u.name(), Scopes: in.Scopes}
+	c := consentPage{ID: in.ID, Action: b.path("/consent"), Client: clientName(in.Client, p.Lang), Customer: u.name(p.Lang), Scopes: in.Scopes}
 	if len(targets) == 1 {
 		_, c.Host, _ = strings.Cut(targets[0], "://")
 	}

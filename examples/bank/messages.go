@@ -100,7 +100,7 @@ var messages = map[string]struct{ en, ja string }{
 	"login.failed":       {"Login or password is not right. Please try again.", "ログイン名またはパスワードが違います。もう一度お試しください。"},
 	"login.hint":         {"In this story you are %s, and the password is %s.", "このお話では、ログイン名は %s、パスワードは %s です。"},
 	"consent.title":      {"Give a spare key?", "合鍵を渡しますか"},
-	"consent.customer":   {"Signed in as %s", "%s さんとしてログイン中"},
+	"consent.customer":   {"Signed in as %s", "%sさんとしてログイン中"},
 	"consent.asks":       {"%s asks to:", "%s が求めていること"},
 	"consent.host":       {"It will be told your answer at %s.", "お返事は %s に伝わります。"},
 	"consent.cannot":     {"It will not learn your password. You allow nothing more than this, for 90 days at most.", "パスワードは伝わりません。許すのはここに挙げたことだけで、期限は最長90日です。"},

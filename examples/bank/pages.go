@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"embed"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -79,15 +78,6 @@ func (p page) WithKey(k *accessKey, open bool) any {
 		Key  *accessKey
 		Open bool // whether its content is unfolded
 	}{p, k, open}
-}
-
-// Pretty returns JSON indented, and anything else as it is.
-func (p page) Pretty(s string) string {
-	var b bytes.Buffer
-	if json.Indent(&b, []byte(s), "", "  ") != nil {
-		return s
-	}
-	return b.String()
 }
 
 // render shows a page in the language that the browser prefers. The origins in

@@ -148,7 +148,7 @@ func TestPagesInBothLanguages(t *testing.T) {
 // Whatever comes from elsewhere is text: no page gains an element or an
 // attribute by it.
 func TestPagesEscape(t *testing.T) {
-	tag := regexp.MustCompile(`<[^>]*>`)
+	tag, quoted := regexp.MustCompile(`<[^>]*>`), regexp.MustCompile(`"[^"]*"`)
 	for name, p := range examplePages(nasty) {
 		t.Run(name, func(t *testing.T) {
 			body := renderExample(name, "en", p).Body.String()
@@ -159,7 +159,7 @@ func TestPagesEscape(t *testing.T) {
 				t.Error("what came from elsewhere is not shown at all: the test tests nothing")
 			}
 			for _, found := range tag.FindAllString(body, -1) {
-				if strings.Contains(found, "onclick") && !strings.Contains(found, "&#34;&gt;") {
+				if strings.Contains(quoted.ReplaceAllString(found, ""), "onclick") {
 					t.Errorf("an attribute was gained: %s", found)
 				}
 			}

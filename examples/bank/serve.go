@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -19,7 +20,7 @@ type listener struct {
 }
 
 // serve answers on all listeners until ctx ends, then lets what is under way
-// finish. It closes the listeners. Complaints go to errors.
+// finish. It closes the listeners. What servers complain about goes to errs.
 func serve(ctx context.Context, errs io.Writer, listeners ...listener) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -49,11 +50,15 @@ func serve(ctx context.Context, errs io.Writer, listeners ...listener) error {
 
 	grace, stop := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer stop()
+	var stopping sync.WaitGroup
 	for _, s := range servers {
-		if s.Shutdown(grace) != nil {
-			_ = s.Close() // somebody keeps a connection open; enough
-		}
+		stopping.Go(func() {
+			if s.Shutdown(grace) != nil {
+				_ = s.Close() // somebody keeps a connection open; enough
+			}
+		})
 	}
+	stopping.Wait()
 	for range servers {
 		<-done
 	}

@@ -42,13 +42,16 @@ type user struct {
 	claims                   map[string]json.RawMessage // what the bank knows about the customer
 }
 
-// name returns the customer's name, for the consent page.
-func (u *user) name() string {
-	var name string
-	if json.Unmarshal(u.claims["name"], &name) != nil || name == "" {
-		return u.Login
+// name returns the customer's name in a language (OIDC Core, 5.2), for the
+// consent page.
+func (u *user) name(lang string) string {
+	for _, claim := range []string{"name#" + lang, "name"} {
+		var name string
+		if json.Unmarshal(u.claims[claim], &name) == nil && name != "" {
+			return name
+		}
 	}
-	return name
+	return u.Login
 }
 
 // signIn returns the user with this login and password, or nil. How long it

@@ -24,7 +24,7 @@ type stage struct {
 // customer is who signs in at the bank in the story.
 var customer = user{
 	Login: "hanako", Password: "aikagi", Subject: "customer-1",
-	claims: map[string]json.RawMessage{"name": json.RawMessage(`"Hanako"`)},
+	claims: map[string]json.RawMessage{"name": json.RawMessage(`"Hanako"`), "name#ja": json.RawMessage(`"花子"`)},
 }
 
 // newStage listens on loopback, on ports that are free. It uses the address and

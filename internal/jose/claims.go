@@ -129,13 +129,10 @@ const maxDate = 1 << 53
 // are kept as precisely as a float64 holds them.
 func (c Claims) Time(name string) (time.Time, bool) {
 	raw, _ := c.find(name)
-	if raw == "" || raw[0] != '-' && (raw[0] < '0' || '9' < raw[0]) {
-		return time.Time{}, false
-	}
 	if n, err := strconv.ParseInt(raw, 10, 64); err == nil {
 		return time.Unix(n, 0), -maxDate <= n && n <= maxDate
 	}
-	f, err := strconv.ParseFloat(raw, 64)
+	f, err := strconv.ParseFloat(raw, 64) // NaN and the like are no JSON and never get here
 	if err != nil || math.Abs(f) > maxDate {
 		return time.Time{}, false
 	}

@@ -99,7 +99,7 @@ func (p *parser) object(depth int) error {
 		if err != nil {
 			return err
 		}
-		p.members = p.members[:at+1] // what an inner object left
+		p.members = p.members[:at+1] // what objects inside it left
 		p.members[at].raw = raw
 		p.space()
 		if p.eat('}') {
@@ -159,7 +159,6 @@ func (p *parser) array(depth int) error {
 	if depth > maxDepth {
 		return malformed("JSON nests too deeply")
 	}
-	base := len(p.members)
 	p.space()
 	if p.eat(']') {
 		return nil
@@ -169,7 +168,6 @@ func (p *parser) array(depth int) error {
 		if _, err := p.value(depth); err != nil {
 			return err
 		}
-		p.members = p.members[:base]
 		p.space()
 		if p.eat(']') {
 			return nil

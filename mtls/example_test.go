@@ -1,0 +1,66 @@
+package mtls_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/aikagi/aikagi/mtls"
+)
+
+// A fintech's certificate binds its access token: the key turns only in the
+// hand it was cut for (RFC 8705, 3).
+func Example() {
+	fintech, thief := pair(issue(template("fintech"), newKey(), nil)), pair(issue(template("thief"), newKey(), nil))
+	x5t := mtls.Thumbprint(fintech.Leaf) // the token's cnf has it as x5t#S256
+
+	bank := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		chain := mtls.Chain(r)
+		if len(chain) == 0 || !mtls.MatchThumbprint(chain[0], x5t) {
+			http.Error(w, "invalid_token", http.StatusUnauthorized)
+			return
+		}
+		io.WriteString(w, "three transactions")
+	}))
+	bank.TLS = mtls.FAPI2.MutualConfig(serverCert(newKey()))
+	bank.StartTLS()
+	defer bank.Close()
+
+	for _, cert := range []tls.Certificate{fintech, thief} {
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+			InsecureSkipVerify: true, // this example's bank has a certificate of its own making
+			Certificates:       []tls.Certificate{cert},
+		}}}
+		res, err := client.Get(bank.URL)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		defer res.Body.Close()
+		fmt.Println(cert.Leaf.Subject.CommonName, res.StatusCode)
+	}
+	// Output:
+	// fintech 200
+	// thief 401
+}
+
+// A client of tls_client_auth is known by one name, whoever prints it how.
+func ExampleSubject() {
+	s := mtls.Subject{DN: `serialNumber=7, CN=fintech , O="Key, Lock and Co."; C=jp`}
+	fmt.Println(s.Check())
+
+	cert := named(encode(singles(
+		ava{"2.5.4.6", printable, "JP"},
+		ava{"2.5.4.10", utf8, "KEY,  LOCK AND CO."},
+		ava{"2.5.4.3", utf8, "fintech"},
+		ava{"2.5.4.5", printable, "7"},
+	)...))
+	fmt.Println(s.Match(cert))
+	fmt.Println(mtls.Subject{DNS: "fintech.example"}.Match(cert))
+	// Output:
+	// <nil>
+	// <nil>
+	// mtls: certificate has no subject alternative name that is the registered one
+}

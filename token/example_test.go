@@ -1,0 +1,96 @@
+package token_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"log"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/aikagi/aikagi/mtls"
+	"github.com/aikagi/aikagi/token"
+)
+
+// A bank that keeps its old authorization server mints the access token here
+// and guards its API with it. The token is the spare key to A's transaction
+// history, cut for one hand: the fintech's certificate.
+func Example() {
+	bankKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	keys, err := token.NewKeySet(token.PrivateKey{ID: "bank-2026", Algorithm: "ES256", Signer: bankKey})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// At the token endpoint, the certificate is that of the fintech's connection.
+	fintech, thief := exampleCertificate("fintech"), exampleCertificate("thief")
+	key, err := token.SignAccess(context.Background(), keys, "ES256", &token.Access{
+		Issuer:       "https://as.bank.example",
+		Subject:      "customer-a",
+		ClientID:     "fintech",
+		ID:           rand.Text(),
+		Audience:     []string{"https://api.bank.example"},
+		Scopes:       []string{"history"},
+		IssuedAt:     time.Now(),
+		Expires:      time.Now().Add(5 * time.Minute),
+		Confirmation: token.Confirmation{X5T: mtls.Thumbprint(fintech)},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// At the API, a resource server needs the public keys alone.
+	guard, err := token.NewVerifier(token.VerifierConfig{
+		Issuer:   "https://as.bank.example",
+		Audience: "https://api.bank.example",
+		Keys:     keys,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	history := guard.Handler(token.Require{Scopes: []string{"history"}},
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			access, _ := token.FromContext(r.Context())
+			fmt.Printf("history of %s for %s\n", access.Subject, access.ClientID)
+		}))
+
+	for _, cert := range []*x509.Certificate{fintech, thief} {
+		r := httptest.NewRequest("GET", "https://api.bank.example/history", nil)
+		r.Header.Set("Authorization", "Bearer "+key)
+		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert}} // as net/http sets it
+		w := httptest.NewRecorder()
+		history.ServeHTTP(w, r)
+		fmt.Println(w.Code, http.StatusText(w.Code))
+	}
+	// Output:
+	// history of customer-a for fintech
+	// 200 OK
+	// 401 Unauthorized
+}
+
+func exampleCertificate(name string) *x509.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return cert
+}
