@@ -268,6 +268,7 @@ const (
 		"&code_challenge=zm3Dvy3EV4XaGP86qt62-sT0aZra8ssBIzW_iNhBHzE&code_challenge_method=S256" +
 		"&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion="
 	wireAssertion      = "eyJhbGciOiJFUzI1NiIsImtpZCI6InRwcC1zaWctMjAyNmEiLCJ0eXAiOiJjbGllbnQtYXV0aGVudGljYXRpb24rand0In0.eyJpc3MiOiJ0cHAtN2YzYTljIiwic3ViIjoidHBwLTdmM2E5YyIsImF1ZCI6Imh0dHBzOi8vYXMuZmluYmFuay5leGFtcGxlIiwianRpIjoiY2EtMDEtNmYxZDJjOWJlMGE3IiwiaWF0IjoxNzY3MjI1NjAwLCJleHAiOjE3NjcyMjU2NjB9.w-3WUr7foRzDRJyA82LRRVBlYHMqyWSvZQh5SgTzWAQh3-_i6095UW0nviLl8v7gckIGQyk1SJiqVZ3g59AGfA"
+	wireRequest        = "eyJhbGciOiJFUzI1NiIsImtpZCI6InRwcC1zaWctMjAyNmEiLCJ0eXAiOiJvYXV0aC1hdXRoei1yZXErand0In0.eyJpc3MiOiJ0cHAtN2YzYTljIiwiYXVkIjoiaHR0cHM6Ly9hcy5maW5iYW5rLmV4YW1wbGUiLCJjbGllbnRfaWQiOiJ0cHAtN2YzYTljIiwicmVzcG9uc2VfdHlwZSI6ImNvZGUiLCJyZXNwb25zZV9tb2RlIjoiand0IiwicmVkaXJlY3RfdXJpIjoiaHR0cHM6Ly9hcHAudHBwLmV4YW1wbGUvY2IiLCJzY29wZSI6ImFjY291bnRzIHBheW1lbnRzIiwic3RhdGUiOiJzdC00Sng5IiwiY29kZV9jaGFsbGVuZ2UiOiJ6bTNEdnkzRVY0WGFHUDg2cXQ2Mi1zVDBhWnJhOHNzQkl6V19pTmhCSHpFIiwiY29kZV9jaGFsbGVuZ2VfbWV0aG9kIjoiUzI1NiIsImRwb3Bfamt0IjoiVm1SMnptUUZ0TlFaRW1weDNERmN1elBLemlHWUN4NWYycHJoMDVvQ21BayIsImp0aSI6InJvLTAxLTNhYzk1ZSIsIm5iZiI6MTc2NzIyNTYwMCwiaWF0IjoxNzY3MjI1NjAwLCJleHAiOjE3NjcyMjU5MDB9.e4XdVoRnMP9yMwbSvOjiHoKuE4NQs0_n_I-12Gw0cpKzGsQASjl4q1k0E7ZX74EwuZah72uYVv4AO2E1XSEFmw"
 	wirePS256Assertion = "eyJhbGciOiJQUzI1NiIsImtpZCI6InRwcC1wcy0yMDI2YSIsInR5cCI6ImNsaWVudC1hdXRoZW50aWNhdGlvbitqd3QifQ.eyJpc3MiOiJ0cHAtN2YzYTljIiwic3ViIjoidHBwLTdmM2E5YyIsImF1ZCI6Imh0dHBzOi8vYXMuZmluYmFuay5leGFtcGxlIiwianRpIjoiY2EtcHMtMDEiLCJpYXQiOjE3NjcyMjU2MDAsImV4cCI6MTc2NzIyNTY2MH0.Aeu_2AaKUyjTtcHctha-NVVLXEchLOBDw83jOH_eOplodr1tK4-SILdosVRLrE7VqknVpn97q0kcFzGJ-J60fGoi-kZm1nLUl9QgEVAIClZy4wegvJ1PRPXZ1Z20W1lHmlYPyReRCUjhOaK2hrSueScu7gVAVFZZm7TywF-VfgzczrJ4STYc8tGNf5uQa2AbBdfwb6IRCs2V3Y0GalIyBdsp0evzg6DeZgtqsIX9Ok-y26foenIGoJJC0nIE7LrRr4TaDBG4FxrzlUFodmok1AsFclDQq3pdHC2G9YmY6eCtzLAGVY1RX4zGCwSRmlwTnstPuMCrpuLnLD0j39n3rg"
 )
 
@@ -294,6 +295,7 @@ func TestWireAssertions(t *testing.T) {
 		{"FAPI2-SP-5.4.1-1b wire example 2.1, PS256", wirePS256Assertion, 0, []string{wireES256, `{` + wireRSA + `,"kid":"tpp-ps-2026a"}`}, ""},
 		{"FAPI2-SP-5.4.3-1 wire example 22", wireAssertion, 0, []string{`{` + wireRSA + `,"kid":"tpp-sig-2026a"}`, wireES256}, ""},
 		{"FAPI2-SP-5.4.3-1 wire example 22, first key alone", wireAssertion, 0, []string{`{` + wireRSA + `,"kid":"tpp-sig-2026a"}`}, "RFC7523-3-7"},
+		{"CONF-19 wire example 2.2, the request object", wireRequest, 0, []string{wireES256}, "RFC7523-3-2"},
 		{"RFC7523-3-4 wire example 2.1, 69 seconds later", wireAssertion, 69 * time.Second, []string{wireES256}, ""},
 		{"RFC7523-3-4 wire example 2.1, 70 seconds later", wireAssertion, 70 * time.Second, []string{wireES256}, "RFC7523-3-4"},
 		{"FAPI2-SP-5.3.2.1-13a wire example 2.1, 8 seconds before", wireAssertion, -8 * time.Second, []string{wireES256}, ""},

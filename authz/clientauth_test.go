@@ -65,7 +65,7 @@ func TestAssertion(t *testing.T) {
 		{"RFC7523-3-2 sub is another client's", set("sub", "thief"), "RFC7521-4.2-1"},
 		{"RFC7521-4.2-1 both names are another client's", func(_, c m) { c["iss"], c["sub"] = "thief", "thief" }, "RFC7521-4.2-1"},
 
-		{"CONF-1 the issuer as a string", set("aud", issuer), ""},
+		{"RFC7523-3-3 the issuer as a string", set("aud", issuer), ""},
 		{"CONF-1 the issuer in an array", set("aud", []string{issuer}), "FAPI2-SP-5.3.2.1-8"},
 		{"CT-AS-25 an array of two", set("aud", []string{issuer, "https://other.example"}), "FAPI2-SP-5.3.2.1-8"},
 		{"RFC7523BIS-2 an array, the issuer last", set("aud", []string{"https://other.example", issuer}), "FAPI2-SP-5.3.2.1-8"},
@@ -79,7 +79,7 @@ func TestAssertion(t *testing.T) {
 		{"RFC7523BIS-7 a space at the end", set("aud", issuer+" "), "FAPI2-SP-5.3.2.1-8"},
 		{"FAPI2-SP-5.3.2.1-8 no aud", without("aud"), "FAPI2-SP-5.3.2.1-8"},
 		{"FAPI2-SP-5.3.2.1-8 aud is null", set("aud", nil), "FAPI2-SP-5.3.2.1-8"},
-		{"FAPI2-SP-5.3.2.1-8 aud is empty", set("aud", ""), "FAPI2-SP-5.3.2.1-8"},
+		{"RFC7523BIS-1 aud is empty", set("aud", ""), "FAPI2-SP-5.3.2.1-8"},
 		{"FAPI2-SP-5.3.2.1-8 aud is an object", set("aud", m{"aud": issuer}), "FAPI2-SP-5.3.2.1-8"},
 
 		{"OIDCC-9-1 no jti", without("jti"), "OIDCC-9-1"},
@@ -221,7 +221,7 @@ func TestAssertionForm(t *testing.T) {
 			v.Set("client_assertion_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
 		}, "RFC7523-2.2-1"},
 		{"RFC7523-2.2-2 no client_assertion", func(f *fintech, b *bank, v url.Values) { v.Del("client_assertion") }, "RFC7523-2.2-2"},
-		{"RFC7523-2.2-2 an empty client_assertion", func(f *fintech, b *bank, v url.Values) { v.Set("client_assertion", "") }, "RFC7523-2.2-2"},
+		{"RFC7523-3.2-1 an empty client_assertion", func(f *fintech, b *bank, v url.Values) { v.Set("client_assertion", "") }, "RFC7523-2.2-2"},
 		{"RFC7523-2.2-2 two in one", func(f *fintech, b *bank, v url.Values) {
 			v.Set("client_assertion", v.Get("client_assertion")+" "+v.Get("client_assertion"))
 		}, "RFC7523-2.2-2"},
@@ -256,7 +256,7 @@ func TestAssertionForm(t *testing.T) {
 			v.Del("client_assertion")
 			v.Del("client_assertion_type")
 		}, "RFC6749-2.3-2"},
-		{"FAPI2-SP-5.3.2.1-3 nothing at all", func(f *fintech, b *bank, v url.Values) {
+		{"CONF-14 nothing at all", func(f *fintech, b *bank, v url.Values) {
 			for _, name := range []string{"client_id", "client_assertion", "client_assertion_type"} {
 				v.Del(name)
 			}
@@ -528,7 +528,7 @@ func TestRegisteredMethod(t *testing.T) {
 			})
 		}
 		b := newBank(t, clients(all...))
-		t.Run("RFC8705-2-1 a certificate is not the method of "+byKey.ID+" at "+at.path, func(t *testing.T) {
+		t.Run("RFC8705-2-1 and RFC9126-2-3 a certificate is not the method of "+byKey.ID+" at "+at.path, func(t *testing.T) {
 			v := at.form(byKey)
 			v.Set("client_id", byKey.ID)
 			mustRefuse(t, b, b.do(byKey.request(at.path, v)), 401, "invalid_client", "RFC6749-2.3-2")

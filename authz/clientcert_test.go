@@ -39,7 +39,7 @@ func TestPKIMethod(t *testing.T) {
 		{"RFC8705-2-2 as registered", func(*fintech, *http.Request) {}, ""},
 		{"RFC8705-2-5 no certificate", func(_ *fintech, r *http.Request) { r.TLS.PeerCertificates = nil }, "RFC8705-2-5"},
 		{"RFC8705-2-5 no TLS", func(_ *fintech, r *http.Request) { r.TLS = nil }, "RFC8705-2-5"},
-		{"E2E-1 a header instead", func(f *fintech, r *http.Request) {
+		{"E2E-1 a header instead, and E2E-3 in every spelling", func(f *fintech, r *http.Request) {
 			b64 := base64.StdEncoding.EncodeToString(f.chain[0].Raw)
 			r.TLS = nil
 			for name, v := range map[string]string{
@@ -79,7 +79,7 @@ func TestPKIMethod(t *testing.T) {
 		{"E2E-9 registered with spaces and in other case", func(f *fintech, _ *http.Request) {
 			f.CertificateSubject.DN = "cn=KAKEIBO, o=fintech, c=jp"
 		}, ""},
-		{"RFC8705-2.1-9 another key", func(_ *fintech, r *http.Request) {
+		{"E2E-5 the same name, another key (RFC8705-2.1-9)", func(_ *fintech, r *http.Request) {
 			r.TLS.PeerCertificates = []*x509.Certificate{testCA.issue(&x509.Certificate{Subject: subject()}, newEC())}
 		}, ""},
 		{"E2E-6 expired", func(_ *fintech, r *http.Request) {

@@ -128,7 +128,8 @@ func TestFinishRefuses(t *testing.T) {
 			tt.with(b, &d)
 			writes := st.Count("") - st.Count("Get")
 			w, err := br.finish(id, d)
-			if err == nil || is(err, tt.code) != (tt.code != "") {
+			var refusal *authz.Error
+			if err == nil || errors.As(err, &refusal) != (tt.code != "") || refusal != nil && refusal.Code != tt.code {
 				t.Errorf("Finish: %v, want %q", err, tt.code)
 			}
 			if n := st.Count("") - st.Count("Get"); n != writes {

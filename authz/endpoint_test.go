@@ -88,7 +88,7 @@ func TestHTTP(t *testing.T) {
 			r.Method, r.URL.RawQuery, r.Body, r.ContentLength = "GET", string(b), http.NoBody, 0
 		}, 405, "invalid_request", "RFC6749-3.2-1"},
 
-		{"RFC6749-3.2-2 a JSON body", func(r *http.Request) { r.Header.Set("Content-Type", "application/json") }, 400, "invalid_request", "RFC6749-3.2-2"},
+		{"RFC9126-2.3-6 a JSON body", func(r *http.Request) { r.Header.Set("Content-Type", "application/json") }, 400, "invalid_request", "RFC6749-3.2-2"},
 		{"RFC6749-3.2-2 multipart", func(r *http.Request) { r.Header.Set("Content-Type", "multipart/form-data; boundary=x") }, 400, "invalid_request", "RFC6749-3.2-2"},
 		{"RFC6749-3.2-2 plain text", func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, 400, "invalid_request", "RFC6749-3.2-2"},
 		{"RFC6749-3.2-2 no type", func(r *http.Request) { r.Header.Del("Content-Type") }, 400, "invalid_request", "RFC6749-3.2-2"},

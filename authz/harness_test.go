@@ -432,7 +432,11 @@ func publicJWK(pub crypto.PublicKey, kid, alg string) map[string]any {
 	switch k := pub.(type) {
 	case *ecdsa.PublicKey:
 		m["kty"], m["crv"] = "EC", "P-256"
-		m["x"], m["y"] = b64(k.X.FillBytes(make([]byte, 32))), b64(k.Y.FillBytes(make([]byte, 32)))
+		point, err := k.Bytes() // 4, x, y
+		if err != nil {
+			panic(err)
+		}
+		m["x"], m["y"] = b64(point[1:33]), b64(point[33:])
 	case *rsa.PublicKey:
 		m["kty"], m["n"], m["e"] = "RSA", b64(k.N.Bytes()), b64(big.NewInt(int64(k.E)).Bytes())
 	case ed25519.PublicKey:

@@ -108,6 +108,16 @@ func TestInteractionCookie(t *testing.T) {
 			t.Errorf("replaced by %v, and the first tab is lost", c)
 		}
 	})
+	t.Run("RFC6749-10.12-1 replaced if it is none of ours, or not alone", func(t *testing.T) {
+		own := br.cookies[0]
+		for name, cookies := range map[string][]*http.Cookie{
+			"empty": {{Name: own.Name}}, "short": {{Name: own.Name, Value: "x"}}, "two": {own, {Name: own.Name, Value: strings.Repeat("x", 43)}},
+		} {
+			if c := (&browser{b: b, cookies: cookies}).open(f, f.push(b, f.pushable())).Cookies(); len(c) != 1 || len(c[0].Value) != 43 {
+				t.Errorf("%s: %v", name, c)
+			}
+		}
+	})
 	t.Run("two browsers get two", func(t *testing.T) {
 		if c := (&browser{b: b}).open(f, f.push(b, f.pushable())).Cookies(); len(c) != 1 || c[0].Value == res.Cookies()[0].Value {
 			t.Errorf("%v", c)

@@ -60,24 +60,24 @@ func TestPush(t *testing.T) {
 		{"RFC7636-4.3-1 a challenge in base64", set("code_challenge", strings.Repeat("+/", 21)+"A"), "invalid_request", "FAPI2-SP-5.3.2.2-5"},
 
 		{"CT-AS-12 no redirect_uri", without("redirect_uri"), "invalid_request", "FAPI2-SP-5.3.2.2-6"},
-		{"FAPI2-SP-5.3.2.2-6 an empty redirect_uri", set("redirect_uri", ""), "invalid_request", "FAPI2-SP-5.3.2.2-6"},
-		{"CT-AS-13 another host", set("redirect_uri", "https://evil.example/cb"), "invalid_request", "RFC9700-2.1-1"},
-		{"RFC9126-2.4-1 a longer path", set("redirect_uri", callback+"/more"), "invalid_request", "RFC9700-2.1-1"},
-		{"RFC9126-7.2-1 a query", set("redirect_uri", callback+"?x=1"), "invalid_request", "RFC9700-2.1-1"},
+		{"OIDC-AR-3 an empty redirect_uri", set("redirect_uri", ""), "invalid_request", "FAPI2-SP-5.3.2.2-6"},
+		{"RFC9126-2.3-2 another host", set("redirect_uri", "https://evil.example/cb"), "invalid_request", "RFC9700-2.1-1"},
+		{"CT-AS-13 a longer path", set("redirect_uri", callback+"/more"), "invalid_request", "RFC9700-2.1-1"},
+		{"RFC9126-2.4-1 a query of its own", set("redirect_uri", callback+"?x=1"), "invalid_request", "RFC9700-2.1-1"},
 		{"CONF-10 a slash at the end", set("redirect_uri", callback+"/"), "invalid_request", "RFC9700-2.1-1"},
 		{"CONF-10 a fragment", set("redirect_uri", callback+"#"), "invalid_request", "RFC9700-2.1-1"},
 		{"CONF-10 host in capitals", set("redirect_uri", "https://APP.fintech.example/cb"), "invalid_request", "RFC9700-2.1-1"},
 		{"CONF-10 the default port", set("redirect_uri", "https://app.fintech.example:443/cb"), "invalid_request", "RFC9700-2.1-1"},
 		{"CONF-10 a path that means the same", set("redirect_uri", "https://app.fintech.example/x/../cb"), "invalid_request", "RFC9700-2.1-1"},
 		{"CONF-10 an escape that means the same", set("redirect_uri", "https://app.fintech.example/%63b"), "invalid_request", "RFC9700-2.1-1"},
-		{"CONF-10 the registered one as user name", set("redirect_uri", "https://app.fintech.example@evil.example/cb"), "invalid_request", "RFC9700-2.1-1"},
+		{"RFC9126-7.2-1 the registered one as user name", set("redirect_uri", "https://app.fintech.example@evil.example/cb"), "invalid_request", "RFC9700-2.1-1"},
 		{"CONF-10 a space before it", set("redirect_uri", " "+callback), "invalid_request", "RFC9700-2.1-1"},
-		{"FAPI2-SP-5.3.2.2-8 http", set("redirect_uri", "http://app.fintech.example/cb"), "invalid_request", "RFC9700-2.1-1"},
+		{"OIDC-AR-4 http", set("redirect_uri", "http://app.fintech.example/cb"), "invalid_request", "RFC9700-2.1-1"},
 		{"FAPI2-SP-5.3.2.2-8 loopback of a web client", set("redirect_uri", "http://127.0.0.1/cb"), "invalid_request", "RFC9700-2.1-1"},
 
 		{"RFC9126-2.1-1 no client_id", without("client_id"), "invalid_request", "RFC9126-2.1-1"},
 		{"RFC9126-2.1-2 a request_uri", set("request_uri", "urn:ietf:params:oauth:request_uri:Hq7w2Xn5Rb8Tc1Lk4Vz9Pm3Sd6Fg0YjA"), "invalid_request", "RFC9126-2.1-2"},
-		{"RFC9126-2.1-2 a request_uri of the client's", set("request_uri", "https://app.fintech.example/request.jwt"), "invalid_request", "RFC9126-2.1-2"},
+		{"CT-AS-33 a request_uri of the client's", set("request_uri", "https://app.fintech.example/request.jwt"), "invalid_request", "RFC9126-2.1-2"},
 		{"RFC6749-3.1-2 an empty request_uri is none", set("request_uri", ""), "", ""},
 		{"RFC9126-3-1 a request object", set("request", "eyJ.eyJ.AAAA"), "request_not_supported", "OIDC-RO-6"},
 		{"RFC9126-2.1-4 parameters of the token endpoint", func(v url.Values) {
@@ -296,6 +296,15 @@ func TestPushAnswer(t *testing.T) {
 		res := b.do(f.request("/par", f.authenticate(b, f.pushable())))
 		if n, _ := object(t, res)["expires_in"].(float64); n < 60 || n > 599 {
 			t.Errorf("expires_in is %v", n)
+		}
+	})
+	t.Run("RFC9126-5-1 all are to push, and RFC9126-5-2 that is no request_uri of the client's", func(t *testing.T) {
+		doc := object(t, b.do(httptest.NewRequest("GET", issuer+"/.well-known/oauth-authorization-server", nil)))
+		if doc["require_pushed_authorization_requests"] != true || doc["request_uri_parameter_supported"] != false {
+			t.Errorf("metadata has %v and %v", doc["require_pushed_authorization_requests"], doc["request_uri_parameter_supported"])
+		}
+		if status := (&browser{b: b}).open(f, f.push(b, f.pushable())).StatusCode; status != 200 {
+			t.Errorf("a pushed request is answered %d", status)
 		}
 	})
 	t.Run("RFC9126-2.2-1 wire example 2.3, by mutual TLS", func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -20,7 +21,7 @@ func parseDN(s string) (name, error) {
 	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
 		return nil, p.fail("not UTF-8, or a NUL in it")
 	}
-	var n name
+	n := make(name, 0, commonRDNs)
 	for {
 		r, err := p.rdn()
 		if err != nil {
@@ -118,11 +119,30 @@ func (p *dnParser) attributeType() ([]byte, error) {
 	if word[0] < '0' || word[0] > '9' {
 		return nil, p.fail("the name before this is no attribute type we know; write it as a dotted object identifier")
 	}
-	oid, err := x509.ParseOID(word)
-	if err != nil || oid.String() != word { // "1.02" is read, but is no numericoid
-		return nil, p.fail("an object identifier before this is malformed")
+	oid, ok := parseOID(word)
+	if !ok {
+		return nil, p.fail("the object identifier before this is malformed")
 	}
-	return oid.MarshalBinary()
+	return oid, nil
+}
+
+// parseOID returns the content octets of a dotted object identifier, a
+// numericoid of RFC 4512, 1.4 with numbers of up to 63 bits.
+func parseOID(dotted string) ([]byte, bool) {
+	arcs := make([]uint64, 0, 12)
+	for arc := range strings.SplitSeq(dotted, ".") {
+		n, err := strconv.ParseUint(arc, 10, 63)
+		if err != nil || len(arc) > 1 && arc[0] == '0' {
+			return nil, false
+		}
+		arcs = append(arcs, n)
+	}
+	oid, err := x509.OIDFromInts(arcs)
+	if err != nil {
+		return nil, false
+	}
+	der, err := oid.MarshalBinary()
+	return der, err == nil
 }
 
 // encoded reads a value in the form of hexadecimal digits, behind the #.

@@ -19,6 +19,9 @@ var (
 // most general first.
 type name []rdn
 
+// commonRDNs is how many RDNs we make room for at first.
+const commonRDNs = 8
+
 // An rdn is a set of attributes; it is never empty.
 type rdn []attribute
 
@@ -40,7 +43,7 @@ func parseName(der []byte) (name, error) {
 	if !in.ReadASN1(&rdns, asn1.SEQUENCE) || !in.Empty() {
 		return nil, errName
 	}
-	var n name
+	n := make(name, 0, commonRDNs)
 	for !rdns.Empty() {
 		var set cryptobyte.String
 		if !rdns.ReadASN1(&set, asn1.SET) || set.Empty() {

@@ -201,6 +201,8 @@ func TestSubjectCheckDN(t *testing.T) {
 		{"DN-3 an OID with an empty arc", "1.2..3=#0C0161", false},
 		{"DN-3 an OID with a dot at its end", "1.2.=#0C0161", false},
 		{"DN-3 an OID with a leading zero", "1.02=#0C0161", false},
+		{"DN-3 an OID with a number of 63 bits", "2.9223372036854775807=#0C0161", true},
+		{"DN-3 an OID with a number of 64 bits", "2.5.9223372036854775808=#0C0161", false},
 		{"DN-3 an OID that cannot be", "1.40=#0C0161", false},
 		{"DN-4 escaped separators", `O=Sue\, Grabbit\+Runn\; \"x\" \<\>\\`, true},
 		{"DN-4 escaped ends", `O=\ x\ `, true},

@@ -71,7 +71,7 @@ func TestSignAccess(t *testing.T) {
 		}, func(o object) object {
 			return with(with(o, "roles", []string{"owner"}), "consent", object{"id": "c<1>"})
 		}},
-		{"JWT text that needs escaping", func(a *token.Access) { a.Subject, a.ACR = "a\"b\\c\n\x00\u2028é合鍵", "</script>" },
+		{"text that needs escaping", func(a *token.Access) { a.Subject, a.ACR = "a\"b\\c\n\x00\u2028é合鍵", "</script>" },
 			func(o object) object { return with(with(o, "sub", "a\"b\\c\n\x00\u2028é合鍵"), "acr", "</script>") }},
 	}
 	for _, tt := range tests {
@@ -110,7 +110,7 @@ func TestSignAccessRefuses(t *testing.T) {
 		name   string
 		change func(*token.Access)
 	}{
-		{"FAPI2-SP-5.3.4-5 bound to nothing", func(a *token.Access) { a.Confirmation = token.Confirmation{} }},
+		{"RFC9068-I-1 FAPI2-SP-5.3.2.1-4 RFC9700-2.2.1-1 bound to nothing", func(a *token.Access) { a.Confirmation = token.Confirmation{} }},
 		{"RFC8705-3.1-1 padded thumbprint", func(a *token.Access) { a.Confirmation.X5T = x5t + "=" }},
 		{"RFC8705-3.1-1 thumbprint of SHA-1", func(a *token.Access) { a.Confirmation.X5T = "mtXaHHwVhI7dbTRvNNFzMiR5b2E" }},
 		{"RFC8705-3.1-1 thumbprint in hexadecimal", func(a *token.Access) { a.Confirmation.X5T = strings.Repeat("0a", 32) }},
@@ -185,10 +185,14 @@ func TestSignWithBadKeys(t *testing.T) {
 			t.Errorf("SignAccess: %v, want the key's own error", err)
 		}
 	})
+	t.Run("RFC8725-3.1-2 key of another algorithm", func(t *testing.T) {
+		if err := sign(lying{key: token.PrivateKey{ID: "a", Algorithm: "RS256", Signer: newRSA()}}, "PS256"); err == nil {
+			t.Error("SignAccess signed")
+		}
+	})
 	for name, key := range map[string]token.PrivateKey{
-		"RFC8725-3.1-2 key of another algorithm": {ID: "a", Algorithm: "PS256", Signer: newRSA()},
-		"RFC8725-3.1-2 key of another type":      {ID: "a", Algorithm: "ES256", Signer: newRSA()},
-		"OIDC-SE-1 key without an ID":            {Algorithm: "ES256", Signer: asKey(t)},
+		"RFC8725-3.1-2 key of another type": {ID: "a", Algorithm: "ES256", Signer: newRSA()},
+		"OIDC-SE-1 key without an ID":       {Algorithm: "ES256", Signer: asKey(t)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := sign(lying{key: key}, "ES256"); err == nil {

@@ -73,7 +73,7 @@ func TestBearer(t *testing.T) {
 			noToken(t, good, err.Error())
 		})
 	}
-	t.Run("CONF-20 a token in the form is not read", func(t *testing.T) {
+	t.Run("CONF-20 RFC6750-2.2-1 a token in the form is not read", func(t *testing.T) {
 		body := strings.NewReader("access_token=" + good)
 		r := httptest.NewRequest("POST", audience+"/accounts", body)
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -143,6 +143,8 @@ func TestHandlerAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := config(t)
 			c.Realm = "accounts"
+			audited := 0
+			c.Audit = func(context.Context, *token.Access, error) { audited++ }
 			res, body, reached := serve(t, c, tt.require, request(t, tt.auth...))
 			if reached != (tt.status == 200) {
 				t.Errorf("next was reached: %v", reached)
@@ -151,6 +153,9 @@ func TestHandlerAnswers(t *testing.T) {
 			want := []any{tt.status, tt.challenge, tt.body}
 			if d := cmp.Diff(want, got); d != "" {
 				t.Errorf("(-want +got)\n%s", d)
+			}
+			if want := map[bool]int{true: 0, false: 1}[tt.status == 200]; audited != want {
+				t.Errorf("audit was told %d times, want %d", audited, want)
 			}
 			if tt.status != 200 && res.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("Cache-Control %q", res.Header.Get("Cache-Control"))
@@ -314,7 +319,7 @@ func TestHandlerOverTLS(t *testing.T) {
 		cert   *tls.Certificate
 		status int
 	}{
-		{"RFC8705-6.2 an unknown CA and the right thumbprint", &tls.Certificate{Certificate: [][]byte{ours.Raw}, PrivateKey: key}, 200},
+		{"RFC8705-6.2-1 RFC8705-6.2 an unknown CA and the right thumbprint", &tls.Certificate{Certificate: [][]byte{ours.Raw}, PrivateKey: key}, 200},
 		{"E2E-4 another client's certificate", &tls.Certificate{Certificate: [][]byte{thief.Raw}, PrivateKey: thiefKey}, 401},
 		{"E2E-4 the right certificate sent along as an issuer", &tls.Certificate{Certificate: [][]byte{thief.Raw, ours.Raw}, PrivateKey: thiefKey}, 401},
 		{"E2E-5 same key, re-issued certificate", &tls.Certificate{Certificate: [][]byte{reissued.Raw}, PrivateKey: key}, 401},
@@ -345,10 +350,35 @@ func TestHandlerOverTLS(t *testing.T) {
 			if tt.status == 401 && !strings.Contains(res.Header.Get("WWW-Authenticate"), `error="invalid_token"`) {
 				t.Errorf("challenge %q", res.Header.Get("WWW-Authenticate"))
 			}
-			// FAPI1-BASE-6.2.1-10
-			if d, err := http.ParseTime(res.Header.Get("Date")); err != nil || time.Since(d).Abs() > 5*time.Second {
-				t.Errorf("Date %q", res.Header.Get("Date"))
+			t.Run("FAPI1-BASE-6.2.1-10 Date", func(t *testing.T) {
+				if d, err := http.ParseTime(res.Header.Get("Date")); err != nil || time.Since(d).Abs() > 5*time.Second {
+					t.Errorf("Date %q", res.Header.Get("Date"))
+				}
+			})
+		})
+	}
+}
+
+// TestNoTokenLeaks reads what the operator and the caller are told of tokens
+// that are refused for all kinds of reasons.
+func TestNoTokenLeaks(t *testing.T) {
+	good := goodToken(t)
+	for name, presented := range map[string]string{
+		"good": good, "cut": good[:len(good)-5], "with a comma": good + ", " + good, "opaque": strings.ReplaceAll(good, ".", "-"),
+		"forged":  forge(t, marshal(t, goodHeader()), marshal(t, goodClaims()), newEC(t)),
+		"strange": forge(t, `{"alg":"ES256","typ":"at+jwt","crit":[]}`, `{"a":1,"a":2}`, newEC(t)),
+	} {
+		t.Run("RFC9700-4.9-1 "+name, func(t *testing.T) {
+			var log strings.Builder
+			c := config(t)
+			c.Audit = func(_ context.Context, _ *token.Access, err error) { log.WriteString(err.Error()) }
+			r := request(t, "Bearer "+presented)
+			r.TLS = nil
+			res, body, reached := serve(t, c, token.Require{}, r)
+			if reached || log.Len() == 0 {
+				t.Errorf("reached next: %v; log: %q", reached, log.String())
 			}
+			noToken(t, presented, log.String()+body+marshal(t, res.Header))
 		})
 	}
 }

@@ -578,13 +578,15 @@ func TestListeners(t *testing.T) {
 		if asked != want {
 			t.Errorf("%s asks for a certificate: %v, want %v", base, asked, want)
 		}
-		res, err = h.Get(base + "/style.css")
-		if err != nil {
-			t.Fatal(err)
-		}
-		res.Body.Close()
-		if got := res.StatusCode == http.StatusOK; got == want {
-			t.Errorf("%s has pages: %v", base, got)
+		for _, page := range []string{"/style.css", "/authorize"} {
+			res, err = h.Get(base + page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if got := res.StatusCode != http.StatusNotFound; got == want {
+				t.Errorf("%s has %s: %v", base, page, got)
+			}
 		}
 	}
 }

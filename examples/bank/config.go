@@ -67,12 +67,14 @@ func readConfig(name string) (*settings, error) {
 	}
 	c.bothOrNeither("mtls_base", "listen_mtls")
 	s.clients = c.clients(s.profiles)
-	s.keys = c.keys()
 	s.autoApprove = c.autoApprove(s)
 	c.notYet("store", "memory")
 	c.notYet("dpop_nonce", "off")
 	if t := c.strings("authorization_details_types"); len(t) > 0 {
 		c.bad("authorization_details_types", "is not available yet", "leave it out, or leave it empty")
+	}
+	if c.members["keys"] != nil || len(c.errs) == 0 {
+		s.keys = c.keys() // last: making some up takes a while
 	}
 	slices.SortFunc(c.errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return s, errors.Join(c.errs...)

@@ -30,6 +30,7 @@ func play(ctx context.Context, w io.Writer, lang string, s *stage) error {
 	if err != nil {
 		return err
 	}
+	defer v.http.CloseIdleConnections()
 	fmt.Fprintf(w, "%s\n\n", message(lang, "home.title"))
 	for i, scene := range v.scenes() {
 		facts, err := scene.act(ctx)

@@ -24,6 +24,7 @@ func stagePlaying(t *testing.T) *stage {
 	served := make(chan error, 1)
 	go func() { served <- serve(ctx, io.Discard, s.listeners...) }()
 	t.Cleanup(func() {
+		s.hangUp()
 		cancel()
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)

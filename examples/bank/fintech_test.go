@@ -9,13 +9,21 @@ import (
 	"testing"
 )
 
-// atConsent returns a visitor who has the consent page before them.
-func atConsent(t *testing.T) *visitor {
+// visit returns a visitor of s.
+func visit(t *testing.T, s *stage) *visitor {
 	t.Helper()
-	v, err := newVisitor(stagePlaying(t), "en")
+	v, err := newVisitor(s, "en")
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(v.http.CloseIdleConnections)
+	return v
+}
+
+// atConsent returns a visitor who has the consent page before them.
+func atConsent(t *testing.T) *visitor {
+	t.Helper()
+	v := visit(t, stagePlaying(t))
 	for _, act := range []func(context.Context) ([]string, error){v.arrive, v.connect, v.signIn} {
 		if _, err := act(t.Context()); err != nil {
 			t.Fatal(err)
@@ -81,10 +89,7 @@ func TestCallbackRefused(t *testing.T) {
 		t.Parallel()
 		v := atConsent(t)
 		back := answered(t, v)
-		other, err := newVisitor(v.stage, "en")
-		if err != nil {
-			t.Fatal(err)
-		}
+		other := visit(t, v.stage)
 		if err := other.get(t.Context(), back.String()); err == nil || other.sees("notice.session") != nil {
 			t.Errorf("without session: %v", err)
 		}
@@ -139,6 +144,7 @@ func TestActionsNeedTheStory(t *testing.T) {
 	t.Parallel()
 	s := stagePlaying(t)
 	h := newHTTPClient(s.pki.roots)
+	t.Cleanup(h.CloseIdleConnections)
 	for path, want := range map[string]int{"/history": http.StatusBadRequest, "/renew": http.StatusBadRequest, "/thief": http.StatusBadRequest, "/nowhere": http.StatusNotFound} {
 		res, err := h.Post(strings.TrimSuffix(s.url, "/")+path, "application/x-www-form-urlencoded", nil)
 		if err != nil {
@@ -163,10 +169,7 @@ func TestActionsNeedTheStory(t *testing.T) {
 		t.Errorf("another site begins a story: %d", res.StatusCode)
 	}
 
-	v, err := newVisitor(s, "en")
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := visit(t, s)
 	for _, act := range []func(context.Context) ([]string, error){v.arrive, v.connect} {
 		if _, err := act(t.Context()); err != nil {
 			t.Fatal(err)

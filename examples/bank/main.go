@@ -120,6 +120,7 @@ func runDemo(ctx context.Context, stdout, stderr io.Writer) int {
 	served := make(chan error, 1)
 	go func() { served <- serve(ctx, stderr, s.listeners...) }()
 	err = play(ctx, stdout, terminalLanguage(), s)
+	s.hangUp()
 	cancel()
 	if err := errors.Join(err, <-served); err != nil {
 		return fail(stderr, 1, err)

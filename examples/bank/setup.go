@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/aikagi/aikagi/authz"
@@ -121,6 +122,14 @@ func register(c *client) (*authz.ClientList, error) {
 		CertificateBoundTokens: true,
 		Metadata:               map[string]json.RawMessage{"client_name#ja": inJapanese},
 	})
+}
+
+// hangUp closes the connections that the fintech and the thief keep for later,
+// so that the servers need not wait for them when they stop.
+func (s *stage) hangUp() {
+	for _, h := range []*http.Client{s.fintech.client.http, s.fintech.thief.bare, s.fintech.thief.another} {
+		h.CloseIdleConnections()
+	}
 }
 
 // close gives up the stage without playing.
