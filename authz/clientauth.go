@@ -315,6 +315,9 @@ func holderOfKey(c *caller) (string, error) {
 	if c.cert == nil {
 		return "", refuse("FAPI2-SP-5.3.2.1-5", invalidRequest, "a client certificate is required to bind the access token to")
 	}
+	if err := mtls.CheckKey(c.cert); err != nil { // a key that others can find binds to nobody
+		return "", unauthenticated("FAPI2-SP-5.4.1-2", err.Error())
+	}
 	return mtls.Thumbprint(c.cert), nil
 }
 

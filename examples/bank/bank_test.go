@@ -626,3 +626,25 @@ func TestConfigAddressInUse(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// An issuer may have a path: its endpoints and pages lie below it, and the
+// resource where the configuration says.
+func TestIssuerWithPath(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(c map[string]any) {
+		c["client_ca"] = []string{"client-ca.pem"}
+		c["issuer"] = c["issuer"].(string) + "/tenant"
+	})
+	c, verifier := l.clients["tls_client_auth"], randomText()
+	b := l.browser(t)
+	b.get(t, l.push(t, c, verifier, nil))
+	b.form(t, url.Values{"login": {"hanako"}, "password": {"pw"}})
+	b.form(t, url.Values{"approve": {"1"}})
+	status, tokens := c.post(t, l.issuer+"/token", url.Values{
+		"grant_type": {"authorization_code"}, "code": {b.location(t).Get("code")}, "redirect_uri": {labRedirect}, "code_verifier": {verifier},
+	})
+	if status != http.StatusOK {
+		t.Fatalf("token: %d %v", status, tokens)
+	}
+	l.useResource(t, c, origin(l.issuer)+"/resource", tokens["access_token"].(string))
+}

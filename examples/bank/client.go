@@ -53,7 +53,6 @@ type tokens struct {
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int    `json:"expires_in"`
 	RefreshToken string `json:"refresh_token"`
-	Scope        string `json:"scope"`
 }
 
 // newHTTPClient returns a client that trusts roots alone, follows no redirect,

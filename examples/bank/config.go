@@ -120,6 +120,15 @@ func (c *configFile) required(member, remedy string) string {
 	return c.string(member)
 }
 
+// optional returns the string that member holds; there has to be one only if
+// required says so.
+func (c *configFile) optional(member string, required bool, remedy string) string {
+	if required {
+		return c.required(member, remedy)
+	}
+	return c.string(member)
+}
+
 func (c *configFile) bothOrNeither(a, b string) {
 	_, hasA := c.members[a]
 	_, hasB := c.members[b]
@@ -133,12 +142,7 @@ func (c *configFile) bothOrNeither(a, b string) {
 
 func (c *configFile) baseURL(member string, required bool) string {
 	const remedy = "give an https URL without query or fragment, such as https://as.bank.example"
-	v := c.string(member)
-	if required {
-		if _, ok := c.members[member]; !ok {
-			c.bad(member, "is missing", remedy)
-		}
-	}
+	v := c.optional(member, required, remedy)
 	if v == "" {
 		return ""
 	}
@@ -151,12 +155,7 @@ func (c *configFile) baseURL(member string, required bool) string {
 
 func (c *configFile) address(member string, required bool) string {
 	const remedy = "give host and port, such as 127.0.0.1:8443"
-	v := c.string(member)
-	if required {
-		if _, ok := c.members[member]; !ok {
-			c.bad(member, "is missing", remedy)
-		}
-	}
+	v := c.optional(member, required, remedy)
 	if v == "" {
 		return ""
 	}

@@ -25,7 +25,7 @@ var messages = map[string]struct{ en, ja string }{
 	"word.locker.is":    {"authorization code", "認可コード"},
 	"word.key":          {"Spare key", "合鍵"},
 	"word.key.is":       {"access token", "アクセストークン"},
-	"word.hand":         {"The hand it was cut for", "鍵を作った手"},
+	"word.hand":         {"The hand it was cut for", "鍵が合う手"},
 	"word.hand.is":      {"the fintech's TLS certificate (RFC 8705)", "フィンテックの TLS 証明書（RFC 8705）"},
 	"word.flat":         {"The flat it opens", "鍵で開く部屋"},
 	"word.flat.is":      {"the bank's API", "銀行の API"},

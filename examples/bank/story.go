@@ -49,20 +49,11 @@ type accessKey struct {
 	Claims  string // JSON, indented
 	Bound   string // cnf x5t#S256: the hand it was cut for
 	Hand    string // x5t#S256 of the fintech's certificate
-	Scope   string
 	Expires time.Time
 }
 
 // Fits reports whether the key was cut for the fintech's hand.
 func (k *accessKey) Fits() bool { return k.Bound != "" && k.Bound == k.Hand }
-
-// Short returns enough of the token to recognize it.
-func (k *accessKey) Short() string {
-	if len(k.Token) < 40 {
-		return k.Token
-	}
-	return k.Token[:24] + " … " + k.Token[len(k.Token)-8:]
-}
 
 // readKey takes an access token apart, without judging it.
 func readKey(t *tokens, certificate []byte, now time.Time) (*accessKey, error) {
@@ -92,7 +83,7 @@ func readKey(t *tokens, certificate []byte, now time.Time) (*accessKey, error) {
 	return &accessKey{
 		Token: t.AccessToken, Header: decoded[0].String(), Claims: decoded[1].String(),
 		Bound: claims.Confirmation.X5T, Hand: b64(hand[:]),
-		Scope: t.Scope, Expires: now.Add(time.Duration(t.ExpiresIn) * time.Second),
+		Expires: now.Add(time.Duration(t.ExpiresIn) * time.Second),
 	}, nil
 }
 
