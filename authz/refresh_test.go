@@ -240,6 +240,19 @@ func TestScopeWithdrawn(t *testing.T) {
 	}
 }
 
+func TestScopeNoLongerOffered(t *testing.T) {
+	t.Run("RFC9126-7.4-1 the server stops offering a scope", func(t *testing.T) {
+		f := keyClient("kakeibo")
+		b := newBank(t, clients(f))
+		refresh := f.tokens(b)["refresh_token"].(string)
+		next := newBank(t, clients(f), func(c *authz.Config) { c.Store, c.Scopes = b.config.Store, []string{"openid", "payments"} })
+		status, got := f.token(next, refreshing(refresh))
+		if status != 200 || got["scope"] != "openid" {
+			t.Errorf("%d %v", status, got)
+		}
+	})
+}
+
 // TestRevoked: a grant that the bank deleted is gone for every request.
 func TestRevoked(t *testing.T) {
 	f := keyClient("kakeibo")

@@ -156,8 +156,9 @@ func parsePEM(file []byte) ([]*x509.Certificate, error) {
 // does not) and for signatures, that every key on the path passes [CheckKey]
 // and every signature but the anchor's uses SHA-256 or better.
 //
-// Beyond 6 certificates on the path, 10 in chain and 16 KiB for one, a chain is
-// refused unread.
+// A chain of more than 10 certificates, or with one of more than 16 KiB, is
+// refused before any signature is checked; a path of more than 6 certificates,
+// the anchor's included, does not count.
 //
 // [RFC 5280, 6]: https://www.rfc-editor.org/rfc/rfc5280#section-6
 func (a *Authorities) Verify(chain []*x509.Certificate, now time.Time) error {

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -91,6 +92,19 @@ func TestMatchThumbprint(t *testing.T) {
 		{"RFC8705-3.1-2 no thumbprint", rfc8705(), "", false},
 		{"a certificate that was not parsed", new(x509.Certificate), empty, false},
 	}
+	t.Run("RFC8705-3.1-1 a line break for the zero that the digest ends in", func(t *testing.T) {
+		cert := &x509.Certificate{Raw: []byte{0}}
+		sum := sha256.Sum256(cert.Raw)
+		for ; sum[31] != 0; sum = sha256.Sum256(cert.Raw) {
+			cert.Raw = append(cert.Raw, 0)
+		}
+		if mtls.MatchThumbprint(cert, base64.RawURLEncoding.EncodeToString(sum[:31])+"\n") {
+			t.Error("matches")
+		}
+		if !mtls.MatchThumbprint(cert, base64.RawURLEncoding.EncodeToString(sum[:])) {
+			t.Error("the whole digest does not match")
+		}
+	})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := mtls.MatchThumbprint(tt.cert, tt.x5t); got != tt.want {

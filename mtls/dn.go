@@ -7,9 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
-
-	"golang.org/x/crypto/cryptobyte"
 )
 
 // parseDN reads a distinguished name in the string form of RFC 4514, with the
@@ -18,9 +15,6 @@ import (
 // can have.
 func parseDN(s string) (name, error) {
 	p := dnParser{in: []byte(s)}
-	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
-		return nil, p.fail("not UTF-8, or a NUL in it")
-	}
 	n := make(name, 0, commonRDNs)
 	for {
 		r, err := p.rdn()
@@ -155,14 +149,9 @@ func (p *dnParser) encoded(typ []byte) (attribute, error) {
 	if _, err := hex.Decode(der, p.in[start:p.pos]); err != nil {
 		return attribute{}, p.fail("an odd number of hexadecimal digits before this")
 	}
-	in := cryptobyte.String(der)
-	var element cryptobyte.String
-	if !in.ReadAnyASN1Element(&element, nil) || !in.Empty() {
-		return attribute{}, p.fail("the hexadecimal digits before this are not one value in DER")
-	}
 	a, err := newAttribute(typ, der)
 	if err != nil {
-		return attribute{}, p.fail("the hexadecimal digits before this are not a text without NUL")
+		return attribute{}, p.fail("the hexadecimal digits before this are not one value in DER, or a text that is damaged or has a NUL in it")
 	}
 	return a, nil
 }
@@ -183,12 +172,9 @@ func (p *dnParser) text(typ []byte) (attribute, error) {
 	if !ok {
 		return attribute{}, p.fail("the value before this is of a type we do not know; write it as # and hexadecimal digits")
 	}
-	if !utf8.Valid(value) {
-		return attribute{}, p.fail("the value before this is not UTF-8")
-	}
 	prepared, ok := t.prepare(value)
 	if !ok {
-		return attribute{}, p.fail("the value before this has a character that cannot be compared")
+		return attribute{}, p.fail("the value before this is not UTF-8, or has a character that cannot be compared")
 	}
 	if len(prepared) == 0 {
 		return attribute{}, p.fail("a value is missing")

@@ -12,7 +12,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"math/big"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -205,10 +204,3 @@ func wantNone(t *testing.T, err error) {
 func cryptobyteTag(tag int) cryptobyte_asn1.Tag { return cryptobyte_asn1.Tag(tag) }
 
 func hexText(s string) string { return hex.EncodeToString([]byte(s)) }
-
-func writeFile(t *testing.T, name string, b []byte) {
-	t.Helper()
-	if err := os.WriteFile(name, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}

@@ -31,8 +31,8 @@ type rdn []attribute
 // it was encoded and whether it was text.
 type attribute struct {
 	typ    []byte // the content octets of the type's object identifier
-	der    []byte // the value as encoded, with tag and length; nil if it was given as text
-	isText bool   // compare text, and not der
+	der    []byte // the value as encoded, with tag and length; nil only if isText
+	isText bool   // compare text, unless the other value is none
 	text   []byte // prepared for comparison
 }
 
@@ -103,7 +103,7 @@ func (a attribute) equal(b attribute) bool {
 	if a.isText && b.isText {
 		return bytes.EqualFold(a.text, b.text)
 	}
-	return a.der != nil && bytes.Equal(a.der, b.der)
+	return bytes.Equal(a.der, b.der)
 }
 
 // equalSets tells whether a and b hold the same elements in any order. As equal
@@ -157,9 +157,10 @@ func decodeText(der []byte) (text []byte, ok bool, err error) {
 		// Beyond ASCII, some wrote Latin-1 and some wrote T.61.
 		ok = isASCII(value)
 	case tagBMPString:
-		if text, ok = decodeBMP(value); text == nil {
+		if len(value)%2 != 0 {
 			return nil, false, errName
 		}
+		text = decodeBMP(value)
 	default:
 		return nil, false, nil
 	}
@@ -169,20 +170,14 @@ func decodeText(der []byte) (text []byte, ok bool, err error) {
 	return text, ok, nil
 }
 
-// decodeBMP turns two octets a character into UTF-8. It returns nil if they do
-// not come in pairs. Surrogates are characters of UTF-16 and not of BMPString;
-// with one of them the text is in doubt.
-func decodeBMP(b []byte) (text []byte, ok bool) {
-	if len(b)%2 != 0 {
-		return nil, false
-	}
-	text, ok = make([]byte, 0, len(b)), true
+// decodeBMP turns pairs of octets into UTF-8. Surrogates, which are characters
+// of UTF-16 and not of BMPString, become U+FFFD, and that compares with nothing.
+func decodeBMP(b []byte) []byte {
+	text := make([]byte, 0, len(b))
 	for i := 0; i < len(b); i += 2 {
-		r := rune(b[i])<<8 | rune(b[i+1])
-		ok = ok && utf8.ValidRune(r)
-		text = utf8.AppendRune(text, r)
+		text = utf8.AppendRune(text, rune(b[i])<<8|rune(b[i+1]))
 	}
-	return text, ok
+	return text
 }
 
 func isASCII(b []byte) bool {

@@ -45,6 +45,14 @@ func TestKnownTypes(t *testing.T) {
 	}
 }
 
+func TestEmptyName(t *testing.T) {
+	t.Run("DN-10 equals nothing, itself included", func(t *testing.T) {
+		if (name{}).equal(name{}) || (name{}).equalUnordered(name{}) {
+			t.Error("equal")
+		}
+	})
+}
+
 func TestStrongSignature(t *testing.T) {
 	// crypto/x509 refuses these by itself, today.
 	for _, alg := range []x509.SignatureAlgorithm{x509.UnknownSignatureAlgorithm, x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.DSAWithSHA256, x509.ECDSAWithSHA1} {

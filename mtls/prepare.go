@@ -52,8 +52,9 @@ func indexTypes() (byOID, byName map[string]*attributeType) {
 	return byOID, byName
 }
 
-// prepare readies a value, valid UTF-8, for a comparison that ignores case. It
-// returns false if the value cannot be compared as text of this type.
+// prepare readies a value for a comparison that ignores case. It returns false
+// if the value is not UTF-8, has a NUL in it, or otherwise cannot be compared as
+// text of this type.
 //
 // This is the preparation of RFC 4518 without its steps 1 (we have Unicode
 // already), 3 (NFKC is not in the standard library; without it fewer names are
@@ -98,8 +99,8 @@ func isPlain(text []byte) bool {
 }
 
 // isProhibited tells whether a value with r in it compares with nothing
-// (RFC 4518, 2.4). RFC 4518 drops control characters; a name that has one is
-// not worth the trust.
+// (RFC 4518, 2.4). U+FFFD is also what invalid UTF-8 is read as. RFC 4518 drops
+// control characters; a name that has one is not worth the trust.
 func isProhibited(r rune) bool {
 	return r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Co, unicode.Noncharacter_Code_Point)
 }

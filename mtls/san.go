@@ -89,8 +89,8 @@ func (n generalName) matches(entry generalName) bool {
 	case nameDNS:
 		return bytes.EqualFold(n.value, entry.value) // both are ASCII
 	case nameEmail:
-		at, at2 := bytes.LastIndexByte(n.value, '@'), bytes.LastIndexByte(entry.value, '@')
-		return at == at2 && bytes.Equal(n.value[:at], entry.value[:at]) &&
+		at := bytes.LastIndexByte(n.value, '@') // there is one, and none in the domain behind it
+		return len(n.value) == len(entry.value) && bytes.Equal(n.value[:at], entry.value[:at]) &&
 			bytes.EqualFold(n.value[at:], entry.value[at:])
 	}
 	return bytes.Equal(n.value, entry.value)

@@ -120,6 +120,8 @@ func TestSubjectMatchAlternativeName(t *testing.T) {
 		{"RFC8705-2.1-7 the domain in another case", mtls.Subject{Email: "App@fintech.example"}, []san{email("App@FINTECH.example")}, true},
 		{"RFC8705-2.1-7 the local part in another case", mtls.Subject{Email: "App@fintech.example"}, []san{email("app@fintech.example")}, false},
 		{"RFC8705-2.1-7 a domain behind the domain", mtls.Subject{Email: "app@fintech.example"}, []san{email("app@fintech.example@evil.example")}, false},
+		{"RFC8705-2.1-7 a shorter mailbox", mtls.Subject{Email: "app@fintech.example"}, []san{email("ap")}, false},
+		{"RFC8705-2.1-7 the domain cut short", mtls.Subject{Email: "app@fintech.example"}, []san{email("app@fintech.exampl")}, false},
 		{"RFC8705-2.1-7 no @ in the certificate's", mtls.Subject{Email: "app@fintech.example"}, []san{email("app.fintech.example")}, false},
 
 		{"RFC8705-2.1-2 nothing registered", mtls.Subject{}, []san{dns("app.fintech.example"), dns("")}, false},
@@ -220,9 +222,11 @@ func TestSubjectCheckDN(t *testing.T) {
 		{"DN-12 a NUL in hexadecimal", "O=#0C03610062", false},
 		{"DN-12 a NUL in the hexadecimal of a BMPString", "O=#1E0400610000", false},
 		{"DN-12 not UTF-8", "O=a\xffb", false},
-		{"DN-12 not UTF-8 in hexadecimal", "O=#0C0161FF", false},
+		{"DN-12 not UTF-8 in hexadecimal", "O=#0C0261FF", false},
+		{"DN-12 not ASCII in the hexadecimal of a PrintableString", "O=#130261FF", false},
 		{"DN-12 a control character", "O=a\x07b", false},
 		{"DN-12 a replacement character", "O=a\ufffdb", false},
+		{"DN-12 a noncharacter", "O=a\ufdd0b", false},
 		{"DN-12 a private character", "O=a\ue000b", false},
 		{"DN-5 spaces around separators", " CN = app , O = Fintech ; C = JP + L = x ", true},
 		{"DN-5 quoted", `O="Sue, Grabbit; \"x\"", C=JP`, true},
@@ -276,6 +280,7 @@ func TestSubjectMatchDN(t *testing.T) {
 		{"DN-6 two RDNs for one", "CN=app+O=Fintech", singles(o("Fintech"), cn("app")), false},
 		{"DN-6 one RDN for two", "CN=app,O=Fintech", [][]ava{{o("Fintech"), cn("app")}}, false},
 		{"DN-6 one attribute twice for two", "CN=a+CN=b", [][]ava{{cn("a"), cn("a")}}, false},
+		{"DN-6 two attributes for one twice", "CN=a+CN=a", [][]ava{{cn("a"), cn("b")}}, false},
 		{"DN-6 one more attribute in an RDN", "CN=a", [][]ava{{cn("a"), o("b")}}, false},
 		{"DN-11 two OUs in order", "OU=b,OU=a", singles(ava{"2.5.4.11", utf8, "a"}, ava{"2.5.4.11", utf8, "b"}), true},
 		{"DN-11 two OUs swapped", "OU=a,OU=b", singles(ava{"2.5.4.11", utf8, "a"}, ava{"2.5.4.11", utf8, "b"}), false},
@@ -310,6 +315,8 @@ func TestSubjectMatchDN(t *testing.T) {
 		{"DN-7 an OCTET STRING for text", "O=a", one(ava{"2.5.4.10", octets, "a"}), false},
 		{"DN-7 Latin-1 or T.61, nobody knows", "O=Fé", one(tagged(20, "F\xe9")), false},
 		{"DN-7 Latin-1 or T.61, the same octets", "O=#140246E9", one(tagged(20, "F\xe9")), true},
+		{"DN-7 UTF-8 in a TeletexString", "O=Fé", one(tagged(20, "F\xc3\xa9")), false},
+		{"DN-12 UTF-8 in a PrintableString", "O=Fé", one(tagged(19, "F\xc3\xa9")), false},
 		{"DN-7 surrogates in a BMPString", "O=𝔄", one(tagged(30, "\xd8\x35\xdd\x04")), false},
 
 		{"DN-12 a NUL in the value", "O=Fintech", one(o("Fintech\x00Evil")), false},
@@ -333,6 +340,7 @@ func TestSubjectMatchDN(t *testing.T) {
 		sans := sanExtension(dns("app.fintech.example"))
 		wantNone(t, mtls.Subject{DNS: "app.fintech.example"}.Match(named(encode(one(cn("app"))...), sans)))
 		wantError(t, mtls.Subject{DNS: "app.fintech.example"}.Match(named(encode(one(cn("app\x00b"))...), sans)))
+		wantError(t, mtls.Subject{DNS: "app.fintech.example"}.Match(named(encode(one(cn("app\xff"))...), sans)))
 	})
 	t.Run("GO-12 a NUL that crypto/x509 lets through", func(t *testing.T) {
 		c := template("app")

@@ -83,7 +83,7 @@ func cutLast(s string, sep byte) (before, after string, ok bool) {
 }
 
 func decode64(s string) ([]byte, error) {
-	if strings.ContainsAny(s, "\r\n") {
+	if strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0 { // faster than ContainsAny
 		return nil, malformed("base64url")
 	}
 	b, err := b64.DecodeString(s)
