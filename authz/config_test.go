@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aikagi/aikagi/authz"
+	"github.com/aikagi/aikagi/mtls"
 )
 
 // rules returns the rules that an error says are broken.
@@ -241,4 +242,12 @@ func TestServerWithoutPages(t *testing.T) {
 func weakRSA() *rsa.PrivateKey {
 	n, _ := new(big.Int).SetString(strings.Repeat("c3", 128), 16)
 	return &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: 65537}}
+}
+
+func TestTLSPolicy(t *testing.T) {
+	t.Run("CONF-28 the policy of the one profile served", func(t *testing.T) {
+		if got := newBank(t, nil).srv.TLSPolicy(); got != mtls.FAPI2 {
+			t.Errorf("TLSPolicy is %v, want FAPI2", got)
+		}
+	})
 }

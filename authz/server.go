@@ -9,6 +9,7 @@ import (
 
 	"github.com/aikagi/aikagi/internal/fetch"
 	"github.com/aikagi/aikagi/internal/jose"
+	"github.com/aikagi/aikagi/mtls"
 )
 
 // A Server is an authorization server. It is an http.Handler for all of its
@@ -91,6 +92,17 @@ func (s *Server) mount() {
 // one. Paths include the issuer's path, and the well-known documents are where
 // RFC 8414, 3.1 puts them.
 func (s *Server) Routes() []Route { return slices.Clone(s.routes) }
+
+// TLSPolicy returns what the listeners of the server may speak: the strictest
+// that its profiles ask for. A listener that only browsers visit may speak
+// [mtls.Browser].
+func (s *Server) TLSPolicy() mtls.Policy {
+	strictest := mtls.Browser
+	for _, p := range s.config.Profiles {
+		strictest = min(strictest, policies[p].tls)
+	}
+	return strictest
+}
 
 // ServeHTTP answers at every path of [Server.Routes] and not elsewhere. A path
 // that merely means the same, such as //token, is not found: an

@@ -25,7 +25,6 @@ import (
 	"syscall"
 
 	"github.com/aikagi/aikagi/authz"
-	"github.com/aikagi/aikagi/mtls"
 )
 
 const usage = `Usage: bank [-demo | -config FILE]
@@ -163,7 +162,7 @@ func (b *bank) listeners() ([]listener, error) {
 		return nil, fmt.Errorf("listen: %w; choose a free address of this machine", err)
 	}
 	if b.mtlsBase == "" {
-		return []listener{{first, mtls.FAPI2.MutualConfig(b.certificate), b.browsers()}}, nil
+		return []listener{{first, b.as.TLSPolicy().MutualConfig(b.certificate), b.browsers()}}, nil
 	}
 	second, err := net.Listen("tcp", b.listenMTLS)
 	if err != nil {
@@ -171,8 +170,8 @@ func (b *bank) listeners() ([]listener, error) {
 		return nil, fmt.Errorf("listen_mtls: %w; choose a free address of this machine", err)
 	}
 	return []listener{
-		{first, mtls.FAPI2.Config(b.certificate), b.browsers()},
-		{second, mtls.FAPI2.MutualConfig(b.certificate), b.machines()},
+		{first, b.as.TLSPolicy().Config(b.certificate), b.browsers()},
+		{second, b.as.TLSPolicy().MutualConfig(b.certificate), b.machines()},
 	}, nil
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/aikagi/aikagi/authz"
-	"github.com/aikagi/aikagi/mtls"
 	"github.com/aikagi/aikagi/token"
 )
 
@@ -95,8 +94,8 @@ func assemble(p *pki, sockets [3]net.Listener, urls [3]string) (*stage, error) {
 		return nil, err
 	}
 	return &stage{pki: p, fintech: f, url: app + "/", listeners: []listener{
-		{sockets[0], mtls.FAPI2.Config(p.server), b.browsers()},
-		{sockets[1], mtls.FAPI2.MutualConfig(p.server), b.machines()},
+		{sockets[0], b.as.TLSPolicy().Config(p.server), b.browsers()},
+		{sockets[1], b.as.TLSPolicy().MutualConfig(p.server), b.machines()},
 		{sockets[2], &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{p.server}}, f.handler()},
 	}}, nil
 }
