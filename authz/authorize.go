@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/aikagi/aikagi/internal/form"
@@ -31,6 +32,10 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, ev *Event) er
 	if uri == "" {
 		return refuse("FAPI2-SP-5.3.2.2-3", invalidRequest, "the request was not pushed: request_uri is missing")
 	}
+	if r.Method == http.MethodPost {
+		s.comeAgain(w, id, uri)
+		return nil
+	}
 	in, err := s.load(r.Context(), id, uri)
 	if err != nil {
 		return err
@@ -40,6 +45,15 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, ev *Event) er
 	s.audit(r.Context(), *ev)
 	s.config.Interact(w, r, in)
 	return nil
+}
+
+// comeAgain answers a POST by sending the browser here with GET. A form of the
+// client's site comes without our cookie, and a new one would cut off what the
+// customer does in other tabs.
+func (s *Server) comeAgain(w http.ResponseWriter, id, uri string) {
+	q := url.Values{"client_id": {id}, "request_uri": {uri}}
+	w.Header().Set("Location", s.config.Issuer+pathAuthorize+"?"+q.Encode())
+	w.WriteHeader(http.StatusSeeOther)
 }
 
 // authorizeForm reads the two parameters from the query or a posted form (RFC

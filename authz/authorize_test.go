@@ -202,7 +202,14 @@ func TestAuthorizeMethods(t *testing.T) {
 		browserHeaders(t, res)
 	}
 	t.Run("RFC6749-3.1-1 GET", func(t *testing.T) { shown(t, browse(form)) })
-	t.Run("OIDC-AR-1 POST", func(t *testing.T) { shown(t, post("application/x-www-form-urlencoded", form)) })
+	t.Run("OIDC-AR-1 POST leads to GET, and leaves the cookie alone", func(t *testing.T) {
+		res := b.do(post("application/x-www-form-urlencoded", form+"&state=x"))
+		browserHeaders(t, res)
+		if res.StatusCode != 303 || res.Header.Get("Location") != issuer+"/authorize?"+form || len(res.Cookies()) > 0 {
+			t.Fatalf("%d, %v", res.StatusCode, res.Header)
+		}
+		shown(t, httptest.NewRequest("GET", res.Header.Get("Location"), nil))
+	})
 	t.Run("OIDC-AR-1 POST of JSON", func(t *testing.T) {
 		refusedPage(t, b.do(post("application/json", `{"client_id":"kakeibo"}`)), "invalid_request")
 	})

@@ -102,6 +102,8 @@ func (s *Server) claimCode(ctx context.Context, req *tokenRequest, g *kept, res 
 		return refuse("RFC6749-4.1.3-2", invalidGrant, "the grant was revoked")
 	case now.Code.Claim == version:
 		return nil
+	case now.Code.Claim == "": // something else about the grant changed; the code is still there
+		return errors.New("the grant changed meanwhile")
 	}
 	return s.reused(ctx, req, now)
 }

@@ -100,10 +100,33 @@ func (in *Interaction) decide(ctx context.Context, d Decision, ev *Event) (answe
 	if err != nil {
 		return answer, err
 	}
+	if !g.Denied {
+		if err := in.undecided(ctx); err != nil {
+			return answer, err
+		}
+	}
 	// The decision stands, whether or not the request can be forgotten now:
 	// the place of the grant is taken for as long as the request is kept.
 	_ = s.config.Store.Delete(ctx, in.request.Locator.Key(grant.KindRequest, s.config.Issuer))
 	return answer, nil
+}
+
+// undecided makes sure that the grant just created is the first of its
+// request. The request is forgotten after a decision and never before: if it
+// is gone, there was a grant that has been revoked while this decision was
+// under way, and it stays revoked.
+func (in *Interaction) undecided(ctx context.Context) error {
+	_, err := in.server.request(ctx, in.request.Locator)
+	if err == nil {
+		return nil
+	}
+	if undo := in.server.config.Store.Delete(ctx, in.GrantID); undo != nil {
+		return undo
+	}
+	if err == errDeadRequest {
+		return errDecided
+	}
+	return err
 }
 
 // meets returns why d does not answer what the client asked.

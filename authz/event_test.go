@@ -51,6 +51,20 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestForgedInteraction: operators see who tries.
+func TestForgedInteraction(t *testing.T) {
+	f := keyClient("kakeibo")
+	b, _, id := started(t, f, f.pushable())
+	stranger := &browser{b: b}
+	stranger.open(f, f.push(b, f.pushable()))
+	if _, err := stranger.resume(id); err == nil {
+		t.Error("another browser resumes the interaction")
+	}
+	if e := b.lastEvent(); e.Kind != "request_refused" || e.Endpoint != "interaction" || e.Rule != "RFC6749-10.12-1" {
+		t.Errorf("the operator is told %+v", e)
+	}
+}
+
 // TestNoSecretInEvents runs the story and every kind of refusal, and looks for
 // everything secret that was on the wire in everything the operator sees.
 func TestNoSecretInEvents(t *testing.T) {

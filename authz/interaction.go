@@ -122,6 +122,15 @@ func (in *Interaction) start(w http.ResponseWriter, r *http.Request) {
 // An [*Error] means that there is no such interaction any more, or not for
 // this browser; anything else is an outage.
 func (s *Server) Interaction(r *http.Request) (*Interaction, error) {
+	in, err := s.resume(r)
+	if err != nil {
+		s.auditRefusal(r.Context(), Event{Endpoint: "interaction"}, asError(err))
+		return nil, err
+	}
+	return in, nil
+}
+
+func (s *Server) resume(r *http.Request) (*Interaction, error) {
 	if r.Body != nil && r.Form == nil {
 		r.Body = http.MaxBytesReader(nil, r.Body, maxBody)
 	}

@@ -69,7 +69,7 @@ func errorPage(w http.ResponseWriter, e *Error) {
 		h.Set("Allow", e.allow)
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'")
 	w.WriteHeader(e.httpStatus())
 	_ = errorTemplate.Execute(w, e) // the client is gone if this fails
 }

@@ -275,6 +275,72 @@ func TestRaceForADecision(t *testing.T) {
 	})
 }
 
+// TestLateApproval: an approval that was under way while the grant was made,
+// used twice and revoked in another tab does not bring it back.
+func TestLateApproval(t *testing.T) {
+	t.Run("RFC9126-I-2 a revoked grant is not made anew", func(t *testing.T) {
+		f := keyClient("kakeibo")
+		b, br, id := started(t, f, f.pushable())
+		late, err := br.resume(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := br.finish(id, b.approval())
+		if err != nil {
+			t.Fatal(err)
+		}
+		code := location(t, w.Result()).Get("code")
+		_, got := f.token(b, f.redeemable(code))
+		f.token(b, f.redeemable(code)) // a second time
+		access := got["access_token"].(string)
+		if err := f.check(b, access); err == nil {
+			t.Fatal("the grant was not revoked")
+		}
+
+		again := httptest.NewRecorder()
+		err = late.Finish(again, httptest.NewRequest("POST", issuer+"/consent", nil), b.approval())
+		var e *authz.Error
+		if !errors.As(err, &e) || e.Code != "invalid_request_uri" || again.Header().Get("Location") != "" {
+			t.Errorf("Finish: %v, %v", err, again.Header())
+		}
+		if err := f.check(b, access); err == nil {
+			t.Error("the revoked access token works again")
+		}
+	})
+}
+
+// TestOtherWrite: a write to the grant that is no redemption does not pass for
+// one.
+func TestOtherWrite(t *testing.T) {
+	f := keyClient("kakeibo")
+	var b *bank
+	meddle := false
+	b = newBank(t, clients(f), func(c *authz.Config) {
+		memory := c.Store
+		c.Store = &storetest.Faulty{Store: memory, Fail: func(op, key string) error {
+			if op == "Replace" && meddle {
+				meddle = false
+				rec, err := memory.Get(t.Context(), key)
+				if err != nil {
+					return err
+				}
+				was := rec.Version
+				rec.Version = "another write"
+				return memory.Replace(t.Context(), was, rec)
+			}
+			return nil
+		}}
+	})
+	code := f.code(b)
+	meddle = true
+	if status, got := f.token(b, f.redeemable(code)); status != 503 {
+		t.Errorf("%d %v", status, got)
+	}
+	if !f.alive(b, code) {
+		t.Error("the code was used up, or the grant revoked")
+	}
+}
+
 // TestLostReplies: a store whose first answer to each write is lost leaves
 // everything as if it had not been.
 func TestLostReplies(t *testing.T) {

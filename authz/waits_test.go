@@ -43,7 +43,7 @@ func TestWaits(t *testing.T) {
 				waits("PAR", 1, func() { uri = f.push(b, f.pushable()) })
 				waits("authorize", 1, func() { id = br.begin(f, uri) })
 				waits("a later page", 1, func() { br.resume(id) })
-				waits("approve", 3, func() {
+				waits("approve", 4, func() {
 					w, err := br.finish(id, b.approval())
 					if err != nil {
 						t.Fatal(err)
