@@ -165,6 +165,7 @@ func TestCheckClient(t *testing.T) {
 		{"OIDR-7 no key", keyClient("a"), func(c *authz.Client) { c.JWKS = jwks() }, []string{"OIDR-7"}},
 		{"FAPI2-SP-5.4.1-2 RSA of 1024 bits", keyClient("a"), func(c *authz.Client) { c.JWKS = jwks(weak) }, []string{"FAPI2-SP-5.4.1-2", "OIDR-7"}},
 		{"FAPI2-SP-5.4.2-1 keys over http", keyClient("a"), func(c *authz.Client) { c.JWKS, c.JWKSURI = nil, "http://app.fintech.example/jwks" }, []string{"FAPI2-SP-5.4.2-1"}},
+		{"FAPI2-SP-5.4.2-1 keys at a URL with a password", keyClient("a"), func(c *authz.Client) { c.JWKS, c.JWKSURI = nil, "https://a:b@app.fintech.example/jwks" }, []string{"FAPI2-SP-5.4.2-1"}},
 		{"FAPI2-SP-5.4.1-1b RS256 assertions", keyClient("a"), func(c *authz.Client) { c.AuthSigningAlg = "RS256" }, []string{"FAPI2-SP-5.4.1-1b"}},
 		{"FAPI2-SP-5.4.1-1b RS256 ID tokens", keyClient("a"), func(c *authz.Client) { c.IDTokenAlg = "RS256" }, []string{"FAPI2-SP-5.4.1-1b"}},
 		{"FAPI2-SP-5.4.1-1c unsigned ID tokens", keyClient("a"), func(c *authz.Client) { c.IDTokenAlg = "none" }, []string{"FAPI2-SP-5.4.1-1b"}},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aikagi/aikagi/internal/fetch"
 	"github.com/aikagi/aikagi/internal/jose"
 	"github.com/aikagi/aikagi/mtls"
 	"github.com/aikagi/aikagi/pkce"
@@ -141,8 +142,8 @@ var fapi2Security = []rule{
 		}
 		return ""
 	}},
-	{id: "FAPI2-SP-5.4.2-1", remedy: "register an https URL", client: func(_ *policy, c *Client) string {
-		if c.JWKSURI != "" && !strings.HasPrefix(c.JWKSURI, "https://") {
+	{id: "FAPI2-SP-5.4.2-1", remedy: "register an https URL without user and fragment", client: func(_ *policy, c *Client) string {
+		if c.JWKSURI != "" && fetch.CheckURL(c.JWKSURI) != nil {
 			return "jwks_uri is " + strconv.Quote(c.JWKSURI)
 		}
 		return ""
