@@ -11,10 +11,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/aikagi/aikagi/authz"
+	"github.com/aikagi/aikagi/internal/grant"
+	"github.com/aikagi/aikagi/store"
 	"github.com/aikagi/aikagi/token"
 )
 
@@ -210,5 +213,38 @@ func BenchmarkAuthorize(b *testing.B) {
 		if out.status != 303 {
 			b.Fatalf("status %d", out.status)
 		}
+	}
+}
+
+// BenchmarkGrowth is a refresh while a thousand, a hundred thousand and a
+// million other grants are live, and a tenth as many spent assertions.
+func BenchmarkGrowth(b *testing.B) {
+	for _, live := range []int{1_000, 100_000, 1_000_000} {
+		b.Run(strconv.Itoa(live), func(b *testing.B) {
+			bk, f := ofAlg(b, "ES256")
+			until := bk.clock.Now().Add(time.Hour)
+			value := make([]byte, 350) // a typical grant's
+			for i := range live {
+				r := store.Record{Key: grant.NewHandle().Locator.Key(grant.KindGrant, issuer), Version: grant.NewVersion(), Value: value, Expires: until}
+				if err := bk.config.Store.Create(b.Context(), r); err != nil {
+					b.Fatal(err)
+				}
+				if i%10 > 0 {
+					continue
+				}
+				r = store.Record{Key: grant.ReplayKey(issuer, "client_assertion", f.ID, rand.Text()), Version: grant.NewVersion(), Expires: until}
+				if err := bk.config.Store.Create(b.Context(), r); err != nil {
+					b.Fatal(err)
+				}
+			}
+			w := works["TokenRefresh"]("ES256")
+			b.ResetTimer()
+			var served, floor time.Duration
+			for i := 0; i < b.N; i += batch {
+				served += w.serve(b, bk, f)
+				floor += w.floor()
+			}
+			b.ReportMetric(float64(served)/float64(floor), "ratio")
+		})
 	}
 }

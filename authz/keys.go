@@ -22,16 +22,8 @@ type clientKeys struct {
 // maxParsed limits the sets that are kept parsed.
 const maxParsed = 10_000
 
-// newClientKeys returns clientKeys that fetch by f. What f fetches and is no
-// key set, such as an error page with status 200, does not take the place of
-// the last one that was.
 func newClientKeys(f *fetch.Cache) *clientKeys {
-	k := &clientKeys{fetch: f, parsed: make(map[[sha256.Size]byte]*jose.Set)}
-	f.Check = func(b []byte) error {
-		_, err := k.parse(b)
-		return err
-	}
-	return k
+	return &clientKeys{fetch: f, parsed: make(map[[sha256.Size]byte]*jose.Set)}
 }
 
 // set returns c's keys, from wherever c registered them.

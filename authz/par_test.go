@@ -160,6 +160,14 @@ func TestPush(t *testing.T) {
 			}
 		})
 	}
+	t.Run("RFC6749-5.2-3 a scope that is registered and not offered any more", func(t *testing.T) {
+		f := keyClient("kakeibo")
+		f.Scope += " loans"
+		b := newBank(t, clients(f))
+		v := f.pushable()
+		v.Set("scope", "openid loans")
+		mustRefuse(t, b, b.do(f.request("/par", f.authenticate(b, v))), 400, "invalid_scope", "RFC6749-5.2-3")
+	})
 	t.Run("RFC9126-2.1-2 a request_uri just issued", func(t *testing.T) {
 		f := keyClient("kakeibo")
 		b := newBank(t, clients(f))
