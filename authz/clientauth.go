@@ -124,7 +124,7 @@ func (s *Server) client(ctx context.Context, id string) (*Client, *policy, error
 	case errors.Is(err, ErrNoClient):
 		return nil, nil, unauthenticated("RFC6749-5.2-2", "no such client")
 	case err != nil:
-		return nil, nil, fmt.Errorf("client registry: %w", err)
+		return nil, nil, fmt.Errorf("client registry: %v", err) // an Error of the registry is no refusal
 	case c == nil || c.ID != id:
 		return nil, nil, errors.New("client registry: returned another client")
 	}

@@ -590,7 +590,10 @@ func TestRegistry(t *testing.T) {
 			mustRefuse(t, b, b.do(f.request(at.path, f.authenticate(b, at.form(f)))), 401, "invalid_client", "RFC6749-5.2-2")
 		})
 		outages := map[string]registryFunc{
-			"an outage of the registry is the server's":   func(string) (*authz.Client, error) { return nil, errors.New("dial 192.0.2.7: refused") },
+			"an outage of the registry is the server's": func(string) (*authz.Client, error) { return nil, errors.New("dial 192.0.2.7: refused") },
+			"a registry that returns an Error of ours": func(string) (*authz.Client, error) {
+				return nil, &authz.Error{Code: authz.AccessDenied, Description: "row 7"}
+			},
 			"a registry that returns another client":      func(string) (*authz.Client, error) { return other.Client, nil },
 			"a registry that ignores case":                func(string) (*authz.Client, error) { c := *f.Client; c.ID = "KAKEIBO"; return &c, nil },
 			"a registry that returns neither":             func(string) (*authz.Client, error) { return nil, nil },

@@ -109,7 +109,11 @@ func (s *Server) claimCode(ctx context.Context, req *tokenRequest, g *kept, res 
 }
 
 // reused ends the grant whose code was presented again (RFC 6749, 4.1.2).
+//
+// Whoever presented it cannot stop that by hanging up.
 func (s *Server) reused(ctx context.Context, req *tokenRequest, g *kept) error {
+	ctx, cancel := detached(ctx)
+	defer cancel()
 	if err := s.revoke(ctx, g); err != nil {
 		return err
 	}

@@ -100,6 +100,8 @@ func (in *Interaction) decide(ctx context.Context, d Decision, ev *Event) (answe
 	if err != nil {
 		return answer, err
 	}
+	ctx, cancel := detached(ctx) // a browser that leaves now must not undo half of it
+	defer cancel()
 	if !g.Denied {
 		if err := in.undecided(ctx); err != nil {
 			return answer, err

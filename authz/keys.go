@@ -16,14 +16,24 @@ type clientKeys struct {
 	fetch *fetch.Cache
 
 	mu     sync.RWMutex
-	parsed map[[sha256.Size]byte]*jose.Set
+	parsed map[[sha256.Size]byte]parsedSet
+	total  int // bytes that parsed was made from
 }
 
-// maxParsed limits the sets that are kept parsed.
-const maxParsed = 10_000
+type parsedSet struct {
+	*jose.Set
+	size int
+}
+
+// maxParsed and maxParsedBytes limit what is kept parsed. A client may publish
+// another large set at its jwks_uri every minute.
+const (
+	maxParsed      = 10_000
+	maxParsedBytes = 32 << 20
+)
 
 func newClientKeys(f *fetch.Cache) *clientKeys {
-	return &clientKeys{fetch: f, parsed: make(map[[sha256.Size]byte]*jose.Set)}
+	return &clientKeys{fetch: f, parsed: make(map[[sha256.Size]byte]parsedSet)}
 }
 
 // set returns c's keys, from wherever c registered them.
@@ -54,10 +64,10 @@ func (k *clientKeys) refresh(ctx context.Context, c *Client) (*jose.Set, error) 
 func (k *clientKeys) parse(b []byte) (*jose.Set, error) {
 	sum := sha256.Sum256(b)
 	k.mu.RLock()
-	set := k.parsed[sum]
+	known := k.parsed[sum]
 	k.mu.RUnlock()
-	if set != nil {
-		return set, nil
+	if known.Set != nil {
+		return known.Set, nil
 	}
 	set, err := jose.ParseSet(b)
 	if err != nil {
@@ -65,13 +75,18 @@ func (k *clientKeys) parse(b []byte) (*jose.Set, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.parsed) >= maxParsed { // forget any one; it costs its next use a parse
-		for old := range k.parsed {
-			delete(k.parsed, old)
+	if known := k.parsed[sum]; known.Set != nil { // another request's, meanwhile
+		return known.Set, nil
+	}
+	for old, s := range k.parsed { // forget any; that costs their next use a parse
+		if len(k.parsed) < maxParsed && k.total+len(b) <= maxParsedBytes {
 			break
 		}
+		delete(k.parsed, old)
+		k.total -= s.size
 	}
-	k.parsed[sum] = set
+	k.parsed[sum] = parsedSet{set, len(b)}
+	k.total += len(b)
 	return set, nil
 }
 

@@ -47,14 +47,17 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request, ev *Event) error {
 
 	// One wait: an unanswered request is worth nothing, so that it may be
 	// stored before it is known whether the assertion is fresh.
-	stored := make(chan error, 1)
-	go func() { stored <- s.create(r.Context(), rec) }()
+	stored := beside(func() error { return s.create(r.Context(), rec) })
 	spent := s.spend(r.Context(), c.replay)
-	if err := <-stored; spent == nil && err != nil {
-		return err
-	}
-	if spent != nil {
+	err = stored()
+	if spent != nil { // what was refused takes no room: one old assertion could fill the store
+		ctx, cancel := detached(r.Context())
+		defer cancel()
+		_ = s.config.Store.Delete(ctx, rec.Key)
 		return spent
+	}
+	if err != nil {
+		return err
 	}
 
 	ev.Kind, ev.Scopes = requestPushed, req.Scopes

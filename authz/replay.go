@@ -28,13 +28,13 @@ func (s *Server) spend(ctx context.Context, ids []replayID) error {
 	case 1:
 		return s.spendOne(ctx, ids[0])
 	}
-	errs := make(chan error, len(ids))
-	for _, id := range ids {
-		go func() { errs <- s.spendOne(ctx, id) }()
+	waits := make([]func() error, len(ids))
+	for i, id := range ids {
+		waits[i] = beside(func() error { return s.spendOne(ctx, id) })
 	}
 	var first error
-	for range ids {
-		if err := <-errs; err != nil && first == nil {
+	for _, wait := range waits {
+		if err := wait(); err != nil && first == nil {
 			first = err
 		}
 	}
@@ -63,6 +63,38 @@ func (s *Server) create(ctx context.Context, r store.Record) error {
 
 func (s *Server) replace(ctx context.Context, version string, r store.Record) error {
 	return claim(ctx, func() error { return s.config.Store.Replace(ctx, version, r) })
+}
+
+// beside calls f on another goroutine and returns a function that waits for
+// its error. If f panics, that function does: net/http survives a panic on the
+// goroutine of a request, and the process survives one on no other.
+func beside(f func() error) (wait func() error) {
+	type result struct {
+		err      error
+		panicked any
+	}
+	done := make(chan result, 1)
+	go func() {
+		r := result{err: errors.New("call did not return")} // as after runtime.Goexit
+		defer func() {
+			r.panicked = recover()
+			done <- r
+		}()
+		r.err = f()
+	}()
+	return func() error {
+		r := <-done
+		if r.panicked != nil {
+			panic(r.panicked)
+		}
+		return r.err
+	}
+}
+
+// detached returns a context for what must follow a write that has been made,
+// whether or not the caller still waits for the answer.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 }
 
 func claim(ctx context.Context, try func() error) error {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -118,7 +119,20 @@ func (b *bank) browsers() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		b.notice(w, r, http.StatusNotFound, "notice.unknown")
 	})
-	return mux
+	return exactly(mux)
+}
+
+// exactly keeps paths that merely mean the same, such as //token, from a mux:
+// it would redirect them with status 307, and the password or assertion in the
+// body along with it (FAPI 2.0 Security Profile, 5.3.2.2-10).
+func exactly(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := path.Clean("/" + r.URL.Path); p != r.URL.Path && p+"/" != r.URL.Path {
+			http.NotFound(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // machines returns what the listener that asks for certificates serves: all
@@ -131,7 +145,7 @@ func (b *bank) machines() http.Handler {
 		}
 	}
 	b.mountAPI(mux)
-	return mux
+	return exactly(mux)
 }
 
 // newKeys makes keys to sign with: one for each algorithm of FAPI 2.0 (Security

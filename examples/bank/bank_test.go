@@ -648,3 +648,27 @@ func TestIssuerWithPath(t *testing.T) {
 	}
 	l.useResource(t, c, origin(l.issuer)+"/resource", tokens["access_token"].(string))
 }
+
+// No request is redirected with its body, whatever its path looks like (FAPI
+// 2.0 Security Profile, 5.3.2.2-10).
+func TestOddPaths(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(c map[string]any) {
+		c["listen_mtls"] = freeAddress(t)
+		c["mtls_base"] = "https://" + c["listen_mtls"].(string)
+	})
+	h := newHTTPClient(l.roots, tls.Certificate{})
+	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for _, base := range []string{l.issuer, l.machines} {
+		for _, path := range []string{"//token", "/x/../token", "/./par", "//login", "/consent/../login", "//resource"} {
+			res, err := h.Post(base+path, "application/x-www-form-urlencoded", strings.NewReader("password=pw"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != http.StatusNotFound {
+				t.Errorf("%s%s: %d", base, path, res.StatusCode)
+			}
+		}
+	}
+}
