@@ -46,7 +46,7 @@ const (
 // profile. A zero member was not registered, and no default of the registry
 // that FAPI forbids is put in its place.
 type Client struct {
-	ID      string
+	ID      string  // client_id
 	Profile Profile // the one profile it is served under; see Config.Profiles
 	Name    string  // client_name
 
@@ -216,10 +216,15 @@ func LoadClients(b []byte) (*ClientList, error) {
 	return l, nil
 }
 
-// NewClientList returns a registry of the clients given.
+// NewClientList returns a registry of the clients given, which it does not
+// copy. It is an error if one is nil, has no ID or has that of another; whether
+// a client fits its profile is checked when it is used.
 func NewClientList(clients ...*Client) (*ClientList, error) {
 	l := &ClientList{byID: make(map[string]*Client, len(clients))}
 	for _, c := range clients {
+		if c == nil {
+			return nil, errors.New("authz: client is nil")
+		}
 		if c.ID == "" || l.byID[c.ID] != nil {
 			return nil, fmt.Errorf("authz: client_id %q is empty or there twice", c.ID)
 		}

@@ -143,3 +143,16 @@ func FuzzLoadClients(f *testing.F) {
 		}
 	})
 }
+
+func TestNewClientListRefuses(t *testing.T) {
+	good := &authz.Client{ID: "c"}
+	for name, clients := range map[string][]*authz.Client{
+		"nil":      {good, nil},
+		"no ID":    {good, {}},
+		"ID twice": {good, {ID: "c"}},
+	} {
+		if _, err := authz.NewClientList(clients...); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}

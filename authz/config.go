@@ -38,14 +38,19 @@ type Config struct {
 	// aud (RFC 9068, 3).
 	Resource string
 
-	// Scopes is what the server offers. Where "openid" is among them, an
-	// authorization request that asks for it gets an ID token.
+	// Scopes is what the server offers; without any it issues nothing. Where
+	// "openid" is among them, an authorization request that asks for it gets
+	// an ID token.
 	Scopes []string
 
 	// Interact optionally shows the first page of an interaction: it finds
 	// out who the customer is and asks for consent, in as many requests as
 	// that takes, and ends it with [Interaction.Finish]. If nil, there is no
 	// authorization endpoint, and no pushed request is taken.
+	//
+	// The answer already has the headers that the protocols ask of a page,
+	// such as those against framing; Interact may replace them, and sets them
+	// on the pages that follow.
 	Interact func(http.ResponseWriter, *http.Request, *Interaction)
 
 	// Profiles optionally lists the profiles served, each client under one.
@@ -68,6 +73,7 @@ type Config struct {
 	// pages can reach, for the metadata document (acr_values_supported).
 	ACRValues []string
 
+	// Lifetimes are whole seconds, this one and those that follow.
 	CodeLifetime        time.Duration // optional: of an authorization code; if zero, 60 seconds
 	RequestLifetime     time.Duration // optional: expires_in of a pushed request; if zero, 90 seconds
 	InteractionLifetime time.Duration // optional: from the first page to the decision; if zero, 30 minutes

@@ -41,12 +41,7 @@ type Decision struct {
 	// Expires is when the grant ends, after which the client must ask again.
 	// If zero, Config.GrantLifetime decides.
 	Expires time.Time
-
-	// Data is the host's own, kept with the grant. At most 16 KiB.
-	Data []byte
 }
-
-const maxData = 16 << 10
 
 // errDecided is what every decision but the first gets.
 var errDecided = refuse("FAPI2-SP-5.3.2.2-N3", invalidRequestURI, "the request was already decided")
@@ -55,8 +50,8 @@ var errDecided = refuse("FAPI2-SP-5.3.2.2-N3", invalidRequestURI, "the request w
 // answers only once the decision is stored. When it returns an error it has
 // neither stored nor written anything, and the host shows a page of its own:
 // an [*Error] means that the decision does not answer the request, or that
-// another came first; anything else is an outage, and the customer may try
-// again.
+// another came first; anything else is a Decision that no request allows, such
+// as one without Subject, or an outage, after which the customer may try again.
 func (in *Interaction) Finish(w http.ResponseWriter, r *http.Request, d Decision) error {
 	ev := Event{Endpoint: "authorize", Client: in.Client.ID, Subject: d.Subject, Grant: in.GrantID}
 	answer, err := in.decide(r.Context(), d, &ev)
@@ -139,8 +134,6 @@ func (in *Interaction) meets(d Decision) error {
 		return errors.New("authz: Decision.Subject is not 1 to 255 characters of printable ASCII") // OIDC Core, 2
 	case !utf8.ValidString(d.ACR) || slices.ContainsFunc(d.AMR, func(m string) bool { return m == "" || !utf8.ValidString(m) }):
 		return errors.New("authz: Decision.ACR or AMR is not text") // no token could be made of it
-	case len(d.Data) > maxData:
-		return errors.New("authz: Decision.Data is too large")
 	case d.AuthTime.After(now.Add(time.Minute)):
 		return errors.New("authz: Decision.AuthTime lies ahead")
 	case d.AuthTime.IsZero() && (slices.Contains(in.Scopes, "openid") || in.HasMaxAge || slices.Contains(in.Prompt, "login")):
@@ -181,7 +174,6 @@ func (in *Interaction) grant(d Decision, code grant.Secret) *grant.Grant {
 		AMR:      d.AMR,
 		Created:  now,
 		Expires:  d.Expires,
-		Data:     d.Data,
 		Code: grant.Code{
 			Secret:      code.Digest(),
 			Expires:     now.Add(s.config.CodeLifetime),

@@ -108,7 +108,6 @@ func TestFinishRefuses(t *testing.T) {
 		{"OIDC-IT-7 an acr that is not text", func(_ *bank, d *authz.Decision) { d.ACR = "\xff" }, nil, ""},
 		{"OIDC-IT-8 an authentication method that is not text", func(_ *bank, d *authz.Decision) { d.AMR = []string{"\xff"} }, nil, ""},
 		{"a grant that has ended", func(b *bank, d *authz.Decision) { d.Expires = b.clock.Now() }, nil, ""},
-		{"too much data", func(_ *bank, d *authz.Decision) { d.Data = make([]byte, 16<<10+1) }, nil, ""},
 		{"OIDC-RS-5 a code only the library gives", func(_ *bank, d *authz.Decision) { d.Deny = "invalid_request" }, nil, ""},
 		{"OIDC-RS-5 a code that is none", func(_ *bank, d *authz.Decision) { d.Deny = "no\r\nLocation: https://evil.example" }, nil, ""},
 	} {
@@ -170,7 +169,6 @@ func TestFinishAccepts(t *testing.T) {
 			func(v url.Values) { v.Set("acr_values", "urn:bank:acr:sca") }},
 		{"no acr, amr or AuthTime without openid", func(_ *bank, d *authz.Decision) { d.ACR, d.AMR, d.AuthTime = "", nil, time.Time{} },
 			func(v url.Values) { v.Set("scope", "accounts") }},
-		{"16 KiB of data", func(_ *bank, d *authz.Decision) { d.Data = make([]byte, 16<<10) }, nil},
 		{"a clock half a minute ahead", func(b *bank, d *authz.Decision) { d.AuthTime = b.clock.Now().Add(30 * time.Second) }, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -324,9 +322,7 @@ func TestGrantRecord(t *testing.T) {
 	f := keyClient("kakeibo")
 	v := changed(f.pushable(), "code_challenge", pkce.Challenge(verifier))
 	b, br, id := started(t, f, v)
-	d := b.approval()
-	d.Data = []byte("consent 81")
-	w, err := br.finish(id, d)
+	w, err := br.finish(id, b.approval())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -355,12 +351,6 @@ func TestGrantRecord(t *testing.T) {
 		}
 		if len(rec.Tags) != 2 {
 			t.Errorf("tags %q", rec.Tags)
-		}
-	})
-	t.Run("the host's data", func(t *testing.T) {
-		g, err := grant.Decode(rec.Value)
-		if err != nil || string(g.Data) != "consent 81" {
-			t.Errorf("%+v, %v", g, err)
 		}
 	})
 }

@@ -74,7 +74,7 @@ func TestMetadata(t *testing.T) {
 			}
 		})
 	}
-	t.Run("RFC8414-3.2-1 no member is empty", func(t *testing.T) {
+	t.Run("RFC8414-3.2-1 OIDD-8 no member is empty", func(t *testing.T) {
 		b := newBank(t, nil, func(c *authz.Config) { c.Scopes, c.ACRValues = nil, nil })
 		for name, v := range object(t, b.do(get(issuer+wellKnown))) {
 			if l, ok := v.([]any); ok && len(l) == 0 || v == nil || v == "" {
@@ -82,7 +82,7 @@ func TestMetadata(t *testing.T) {
 			}
 		}
 	})
-	t.Run("RFC8414-I-2 anyone may read it", func(t *testing.T) {
+	t.Run("RFC8414-I-2 OIDD-9 anyone may read it", func(t *testing.T) {
 		h := b.do(get(issuer + wellKnown)).Header
 		if h.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(h.Get("Cache-Control"), "max-age") || h.Get("Pragma") != "" {
 			t.Errorf("headers: %v", h)
@@ -233,7 +233,7 @@ func TestIssuerWithPath(t *testing.T) {
 			}
 		}
 	})
-	t.Run("RFC9207-4-1 a request of one brand is unknown to the other", func(t *testing.T) {
+	t.Run("RFC9207-4-1 OIDC-SEC-1 a request of one brand is unknown to the other", func(t *testing.T) {
 		uri := f.push(a, f.pushable())
 		q := url.Values{"client_id": {f.ID}, "request_uri": {uri}}
 		if res := b.do(get(issuer + "/brand/authorize?" + q.Encode())); res.StatusCode != 400 {
@@ -276,7 +276,7 @@ func TestJWKS(t *testing.T) {
 		publicJWK(rsaKey().Public(), "ps", "PS256"),
 		publicJWK(edKey.Public(), "ed", "EdDSA"),
 	}
-	t.Run("FAPI2-SP-5.4.3-3 public members only, each with kid, use and alg", func(t *testing.T) {
+	t.Run("FAPI2-SP-5.4.3-3 OIDC-SE-2 public members only, each with kid, use and alg", func(t *testing.T) {
 		if d := cmp.Diff(want, set.Keys); d != "" {
 			t.Error(d)
 		}

@@ -20,7 +20,8 @@ const (
 )
 
 // An Event tells an operator one thing that happened, and for a refusal the
-// row of the specifications it rests on. It is made of names, digests and the
+// row of the specifications it rests on. What is not known or does not apply is
+// empty. It is made of names, digests and the
 // library's own words: the engine puts no code, handle, token or assertion
 // into one.
 type Event struct {
@@ -35,14 +36,14 @@ type Event struct {
 	//	request_refused  the protocol said no
 	//	request_failed   the server could not do its work
 	Kind      string
-	Time      time.Time
-	Issuer    string
-	Endpoint  string // such as "token"
-	Client    string // client_id; as claimed, until the client is authenticated
-	Subject   string
-	Grant     string // the public grant id
-	GrantType string // of a token request
-	Scopes    []string
+	Time      time.Time // by Config.Now
+	Issuer    string    // of the server, Config.Issuer
+	Endpoint  string    // such as "token"
+	Client    string    // client_id; as claimed, until the client is authenticated
+	Subject   string    // the customer, or the client where it acts for itself
+	Grant     string    // the public grant id
+	GrantType string    // of a token request
+	Scopes    []string  // asked for, or granted
 
 	Certificate string // x5t#S256 of the client's certificate (RFC 8705, 3.1)
 	Token       string // jti of the access token issued
@@ -77,7 +78,8 @@ func (e Event) LogValue() slog.Value {
 }
 
 // LogEvents returns a function for [Config.Audit] that writes events to log:
-// failures as errors, refusals as warnings, the rest as information.
+// failures as errors, refusals as warnings, the rest as information. Log must
+// not be nil.
 func LogEvents(log *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelInfo

@@ -35,7 +35,7 @@ type Interaction struct {
 	UILocales []string      // languages, best first
 	LoginHint string        // who the customer may be; a stranger's text, only to fill in a field
 	MaxAge    time.Duration // how old the login may be, if HasMaxAge
-	HasMaxAge bool
+	HasMaxAge bool          // a MaxAge of zero asks for a new login
 
 	server  *Server
 	request *grant.Request
@@ -119,6 +119,8 @@ func (in *Interaction) start(w http.ResponseWriter, r *http.Request) {
 
 // Interaction returns the interaction that a later page of it belongs to: the
 // one whose ID r carries, begun by the browser that sent r. It writes nothing.
+// It reads the body as [http.Request.FormValue] does, at most 64 KiB unless the
+// host has done so before; the host's own fields are in r.Form then.
 // An [*Error] means that there is no such interaction any more, or not for
 // this browser; anything else is an outage.
 func (s *Server) Interaction(r *http.Request) (*Interaction, error) {

@@ -59,7 +59,7 @@ func TestPush(t *testing.T) {
 		{"RFC7636-4.3-1 a challenge that is a verifier of 128", set("code_challenge", strings.Repeat("a", 128)), "invalid_request", "FAPI2-SP-5.3.2.2-5"},
 		{"RFC7636-4.3-1 a challenge in base64", set("code_challenge", strings.Repeat("+/", 21)+"A"), "invalid_request", "FAPI2-SP-5.3.2.2-5"},
 
-		{"CT-AS-12 no redirect_uri", without("redirect_uri"), "invalid_request", "FAPI2-SP-5.3.2.2-6"},
+		{"CT-AS-12 CONF-32 no redirect_uri", without("redirect_uri"), "invalid_request", "FAPI2-SP-5.3.2.2-6"},
 		{"OIDC-AR-3 an empty redirect_uri", set("redirect_uri", ""), "invalid_request", "FAPI2-SP-5.3.2.2-6"},
 		{"RFC9126-2.3-2 another host", set("redirect_uri", "https://evil.example/cb"), "invalid_request", "RFC9700-2.1-1"},
 		{"CT-AS-13 a longer path", set("redirect_uri", callback+"/more"), "invalid_request", "RFC9700-2.1-1"},
@@ -139,7 +139,7 @@ func TestPush(t *testing.T) {
 		{"OIDC-AR-14 max_age 2147483648", set("max_age", "2147483648"), "invalid_request", "OIDC-AR-14"},
 		{"OIDC-AR-14 max_age 1 and half the sky", set("max_age", "1"+strings.Repeat("0", 30)), "invalid_request", "OIDC-AR-14"},
 		{"OIDC-AR-15 ui_locales nobody speaks", set("ui_locales", "xx-Latn-XX"), "", ""},
-		{"OIDC-AR-16 an id_token_hint", set("id_token_hint", "eyJ.eyJ.AAAA"), "invalid_request", "OIDC-AR-16"},
+		{"OIDC-AR-16 OIDC-AR-19 an id_token_hint", set("id_token_hint", "eyJ.eyJ.AAAA"), "invalid_request", "OIDC-AR-16"},
 		{"OIDC-AR-17 a login_hint of 1024 bytes", set("login_hint", strings.Repeat("h", 1024)), "", ""},
 		{"OIDC-AR-17 a login_hint of 1025 bytes", set("login_hint", strings.Repeat("h", 1025)), "invalid_request", "OIDC-AR-17"},
 		{"OIDC-AR-18 acr_values nobody knows", set("acr_values", "urn:x urn:y"), "", ""},

@@ -95,7 +95,7 @@ func TestRefresh(t *testing.T) {
 	refresh := first["refresh_token"].(string)
 	b.clock.Advance(24 * time.Hour)
 
-	t.Run("CT-AS-49 FAPI2-SP-5.3.2.1-9 RFC6749-6-3 OIDC-TK-5 the same refresh token, again and again, and no ID token", func(t *testing.T) {
+	t.Run("CT-AS-49 CONF-4 FAPI2-SP-5.3.2.1-9 RFC6749-6-3 OIDC-TK-5 the same refresh token, again and again, and no ID token", func(t *testing.T) {
 		for range 3 {
 			status, got := f.token(b, refreshing(refresh))
 			want := map[string]any{
@@ -107,7 +107,7 @@ func TestRefresh(t *testing.T) {
 			b.clock.Advance(31 * time.Second)
 		}
 	})
-	t.Run("RFC9068-2.2.1-1 the new token tells of the old login", func(t *testing.T) {
+	t.Run("RFC9068-2.2.1-1 RFC9470-6-2 the new token tells of the old login", func(t *testing.T) {
 		_, got := f.token(b, refreshing(refresh))
 		_, was := verified(t, first["access_token"].(string), serverKeys)
 		_, is := verified(t, got["access_token"].(string), serverKeys)
@@ -136,7 +136,7 @@ func TestRefresh(t *testing.T) {
 			}
 		}
 	})
-	t.Run("RFC8705-7.1 RFC8705-3-1 with a new certificate", func(t *testing.T) {
+	t.Run("RFC8705-7.1 RFC8705-3-1 FAPI2-SP-6.1-1 with a new certificate", func(t *testing.T) {
 		rotated := *f
 		rotated.chain = append(f.chain[:0:0], selfSigned(newEC(), "kakeibo"))
 		status, got := rotated.token(b, refreshing(refresh))

@@ -63,8 +63,15 @@ func (s *Server) readRequest(c *caller, f form.Values) (*pushed, error) {
 		return nil, refuse("OIDC-AR-6", invalidRequest, "response_mode is not supported")
 	}
 	var err error
+	if r.Prompt, err = readPrompt(f.Get("prompt")); err != nil {
+		return nil, err
+	}
 	if r.Scopes, err = s.scopes(c.Client, f.Get("scope")); err != nil {
 		return nil, err
+	}
+	if slices.Contains(r.Scopes, "openid") && !slices.Contains(r.Prompt, "consent") {
+		// OIDC Core, 11: without a consent of its own it is ignored.
+		r.Scopes = slices.DeleteFunc(r.Scopes, func(scope string) bool { return scope == "offline_access" })
 	}
 	if len(r.Scopes) == 0 {
 		return nil, refuse("RFC6749-3.3-2", invalidScope, "scope is missing")
@@ -74,9 +81,6 @@ func (s *Server) readRequest(c *caller, f form.Values) (*pushed, error) {
 	}
 	if len(r.LoginHint) > maxHint {
 		return nil, refuse("OIDC-AR-17", invalidRequest, "login_hint is too long")
-	}
-	if r.Prompt, err = readPrompt(f.Get("prompt")); err != nil {
-		return nil, err
 	}
 	if v := f.Get("max_age"); v != "" {
 		n, err := strconv.ParseUint(v, 10, 31)

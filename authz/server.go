@@ -28,8 +28,8 @@ type Server struct {
 // A Route is an absolute path and what answers there. The handler answers
 // wrong methods itself, so that the path is registered without a method.
 type Route struct {
-	Path    string
-	Handler http.Handler
+	Path    string       // from the root of the issuer's host, such as /token
+	Handler http.Handler // may be called concurrently
 }
 
 // New returns a server for c, which it copies. It starts no goroutine and
@@ -91,6 +91,10 @@ func (s *Server) mount() {
 // Routes returns the server's endpoints, for a host that mounts them one by
 // one. Paths include the issuer's path, and the well-known documents are where
 // RFC 8414, 3.1 puts them.
+//
+// An [http.ServeMux] takes none of them beside a pattern such as "GET /", which
+// has a method and a wider path: it panics. A site that has one registers it
+// as "/" and looks at the method itself.
 func (s *Server) Routes() []Route { return slices.Clone(s.routes) }
 
 // TLSPolicy returns what the listeners of the server may speak: the strictest
@@ -105,9 +109,10 @@ func (s *Server) TLSPolicy() mtls.Policy {
 }
 
 // ServeHTTP answers at every path of [Server.Routes] and not elsewhere. A path
-// that merely means the same, such as //token, is not found: an
-// [http.ServeMux] would redirect it with status 307, and the client's
-// credentials along with it (FAPI 2.0 SP, 5.3.2.2-10).
+// that merely means the same, such as //token, is not found. In front of it, an
+// [http.ServeMux] redirects such a path to the one meant, on the same host and
+// with status 307; a host that wants no such redirect (FAPI 2.0 SP,
+// 5.3.2.2-10) calls ServeHTTP before its mux sees the request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := s.byPath[r.URL.Path]
 	if h == nil {

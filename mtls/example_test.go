@@ -2,6 +2,7 @@ package mtls_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
@@ -44,6 +45,32 @@ func Example() {
 	// Output:
 	// fintech 200
 	// thief 401
+}
+
+// At a token endpoint, tls_client_auth asks two things of a certificate: that
+// one of the bank's authorities vouches for it, and that it bears the client's
+// registered name (RFC 8705, 2.1).
+func ExampleAuthorities() {
+	root, stranger := template("trust framework"), template("stranger")
+	authority(root)
+	authority(stranger)
+	framework, other := issue(root, newKey(), nil), issue(stranger, newKey(), nil)
+	app := template("fintech")
+	client(app)
+
+	trusted, err := mtls.NewAuthorities([]*x509.Certificate{framework.cert})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	registered := mtls.Subject{DN: "CN=fintech,C=JP"}
+	for _, issuer := range []*entity{framework, other} {
+		chain := []*x509.Certificate{issue(app, newKey(), issuer).cert} // as mtls.Chain returns it
+		fmt.Println(trusted.Verify(chain, now) == nil, registered.Match(chain[0]) == nil)
+	}
+	// Output:
+	// true true
+	// false true
 }
 
 // A client of tls_client_auth is known by one name, whoever prints it how.

@@ -93,7 +93,7 @@ func TestPolicyVersions(t *testing.T) {
 					}
 				})
 			}
-			t.Run("TLS-5 both versions, under "+name+" "+godebug, func(t *testing.T) {
+			t.Run("TLS-5 TLS-3 CT-AS-53 both versions, under "+name+" "+godebug, func(t *testing.T) {
 				_, c := handshake(t, p.Config(rsaCert), newClient())
 				if c.err != nil || c.state.Version != tls.VersionTLS13 {
 					t.Errorf("client: %s, %v, want TLS 1.3", tls.VersionName(c.state.Version), c.err)
@@ -118,7 +118,7 @@ func TestPolicySuites(t *testing.T) {
 		"FAPI2":   slices.Concat(rsaGCM, ecdsaGCM),         // TLS-1
 		"Browser": slices.Concat(rsaGCM, ecdsaGCM, chacha), // TLS-2
 	}
-	row := map[string]string{"FAPI1": "FAPI1-ADV-8.5-1 ", "FAPI2": "FAPI2-SP-5.2.2-1 ", "Browser": "FAPI2-SP-5.2.3-2 "}
+	row := map[string]string{"FAPI1": "FAPI1-ADV-8.5-1 ", "FAPI2": "FAPI2-SP-5.2.2-1 FAPI2-SP-5.2.1-3 TLS-6 GO-1 CT-AS-53 ", "Browser": "FAPI2-SP-5.2.3-2 "}
 	certs := []tls.Certificate{serverCert(rsa2048()), serverCert(newKey())}
 	for name, p := range policies {
 		// Every suite that crypto/tls has, the weak ones included.
@@ -294,7 +294,7 @@ func TestMutualConfig(t *testing.T) {
 					}
 				})
 			}
-			t.Run("GO-5 no authorities are named"+suffix, func(t *testing.T) {
+			t.Run("GO-5 RFC8705-3-4 no authorities are named"+suffix, func(t *testing.T) {
 				var asked *tls.CertificateRequestInfo
 				_, c := handshake(t, p.MutualConfig(server), newClient(with, presents(pair(certs["RFC8705-2.2-3 self-signed"]), &asked)))
 				wantNone(t, c.err)
@@ -350,7 +350,7 @@ func TestResumption(t *testing.T) {
 			c.Time = s.Time
 			return s, c
 		}
-		t.Run("TLS-10 the certificate stays, "+version, func(t *testing.T) {
+		t.Run("TLS-10 LAY-2 the certificate stays, "+version, func(t *testing.T) {
 			sc, cc := setUp()
 			for i := range 3 {
 				s, c := handshake(t, sc.Clone(), cc)
@@ -397,7 +397,7 @@ func TestResumption(t *testing.T) {
 				t.Error("resumed")
 			}
 		})
-		t.Run("TLS-8 tickets do not allow early data, "+version, func(t *testing.T) {
+		t.Run("TLS-8 LAY-4 GO-9 tickets do not allow early data, "+version, func(t *testing.T) {
 			sc, cc := setUp()
 			cache := &lastSession{}
 			cc.ClientSessionCache = cache

@@ -17,17 +17,20 @@ type Record struct {
 	// kind of record; the rest is an evenly spread digest.
 	Key string
 
-	// Version is chosen by the library, a fresh one for every write.
+	// Version is chosen by the library, a fresh one for every write: at most
+	// 64 bytes of [A-Za-z0-9_-]. Case counts, here and in Key, whatever a
+	// database's collation says.
 	Version string
 
 	// Value is opaque, at most 64 KiB.
 	Value []byte
 
-	// Tags are digests that records may be listed by. A Store that lists
-	// nothing may forget them.
+	// Tags are digests that records may be listed by, each like a Key. A Store
+	// that lists nothing may forget them.
 	Tags []string
 
-	// Expires is when the record may be forgotten, and not before.
+	// Expires is when the record may be forgotten, and not before. A Store may
+	// drop fractions of a second.
 	Expires time.Time
 }
 

@@ -78,6 +78,33 @@ func Example() {
 	// 401 Unauthorized
 }
 
+// An API in a process of its own has what the server publishes: here, an answer
+// of its jwks_uri.
+func ExampleParseKeySet() {
+	keys, err := token.ParseKeySet([]byte(`{"keys": [{
+		"kty": "EC", "crv": "P-256", "kid": "bank-2026", "alg": "ES256", "use": "sig",
+		"x": "H4YuE4stO9s2fDtcmJbIRXM3S3mKPO-IOcCo5MSzYuQ",
+		"y": "uFe6wHTtJf6Dp7YVlLthne4ds_mDKtRWtk4t8kvcrZA"
+	}]}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	guard, err := token.NewVerifier(token.VerifierConfig{
+		Issuer:   "https://as.bank.example",
+		Audience: "https://api.bank.example",
+		Keys:     keys,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	history := guard.Handler(token.Require{Scopes: []string{"history"}}, http.NotFoundHandler())
+
+	w := httptest.NewRecorder()
+	history.ServeHTTP(w, httptest.NewRequest("GET", "https://api.bank.example/history", nil))
+	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
+	// Output: 401 Bearer realm="https://api.bank.example"
+}
+
 func exampleCertificate(name string) *x509.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

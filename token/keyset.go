@@ -1,6 +1,8 @@
 // Package token mints and checks what the server signs: access tokens (RFC
 // 9068) bound to a certificate (RFC 8705), and ID tokens. A resource server
-// needs this package alone; start with [NewVerifier].
+// needs this package alone; start with [NewVerifier]. Its listener has to ask
+// for client certificates, as [mtls.Policy.MutualConfig] does, and where it is
+// a process of its own, [ParseKeySet] reads the keys that the server publishes.
 package token
 
 import (
@@ -22,16 +24,16 @@ var ErrNoKey = errors.New("token: no key for this algorithm")
 // A PublicKey is a verification key as it is published.
 type PublicKey struct {
 	ID        string           // kid; unique in its set
-	Algorithm string           // the one JWS algorithm it is used with, such as ES256
+	Algorithm string           // the one JWS algorithm it is used with, such as ES256; empty allows any that fits Key
 	Key       crypto.PublicKey // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
 }
 
 // A PrivateKey is a key ID and something that signs, so that a KMS or an HSM
 // fits. The library hands Signer digests as package crypto defines.
 type PrivateKey struct {
-	ID        string // kid; unique in its set
-	Algorithm string // the one JWS algorithm it signs with: PS256, ES256, EdDSA or Ed25519; RS256 only outside FAPI
-	Signer    crypto.Signer
+	ID        string        // kid; unique in its set
+	Algorithm string        // the one JWS algorithm it signs with: PS256, ES256, EdDSA or Ed25519; RS256 only outside FAPI
+	Signer    crypto.Signer // called concurrently
 }
 
 // PublicKeySet is all that a verifier needs.

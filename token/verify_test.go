@@ -246,7 +246,7 @@ func TestCheckRefusesToken(t *testing.T) {
 		{"RFC9068-2.2-1 no aud", claim("aud", nil), "RFC9068-2.2-1"},
 		{"RFC9068-2.2-1 no sub", claim("sub", nil), "RFC9068-2.2-1"},
 		{"RFC9068-2.2-1 empty sub", claim("sub", ""), "RFC9068-2.2-1"},
-		{"RFC9068-2.2-1 no client_id", claim("client_id", nil), "RFC9068-2.2-1"},
+		{"RFC9068-2.2-1 RFC9701-8.1-1 no client_id", claim("client_id", nil), "RFC9068-2.2-1"},
 		{"RFC9068-2.2-1 no iat", claim("iat", nil), "RFC9068-2.2-1"},
 		{"RFC9068-2.2-1 no jti", claim("jti", nil), "RFC9068-2.2-1"},
 		{"RFC9068-2.2-1 sub is a number", claim("sub", 7), "RFC9068-2.2-1"},
@@ -260,7 +260,7 @@ func TestCheckRefusesToken(t *testing.T) {
 		{"RFC9068-2.2-1 grant_id is a number", claim("grant_id", 2), "RFC9068-2.2-1"},
 		{"RFC8725-3.8-1 other issuer", claim("iss", "https://as.other.example"), "RFC9068-4-1"},
 		{"RFC9068-4-1 issuer with a slash more", claim("iss", issuer+"/"), "RFC9068-4-1"},
-		{"RFC9700-2.3-2 other audience", claim("aud", "https://api.other.example"), "RFC9068-4-1"},
+		{"RFC9700-2.3-2 RFC8707-3-1 RFC7662-4-4 RFC9701-8.1-2 other audience", claim("aud", "https://api.other.example"), "RFC9068-4-1"},
 		{"RFC9068-4-1 audience is a prefix", claim("aud", audience+".evil.example"), "RFC9068-4-1"},
 		{"RFC9068-4-1 expired this second", claim("exp", now.Unix()), "RFC9068-4-1"},
 		{"RFC9068-4-1 expired past the leeway", func(a *attempt) {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -35,9 +36,12 @@ const (
 	grantLife   = 90 * 24 * time.Hour // how long the fintech may come without asking again
 )
 
-// newBank puts the library's pieces together, as a host would. Audit may be
-// nil.
-func newBank(s *settings, audit func(context.Context, authz.Event)) (*bank, error) {
+// newBank puts the library's pieces together, as a host would. If log is nil,
+// nothing is logged.
+func newBank(s *settings, log *slog.Logger) (*bank, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	b := &bank{settings: s, logins: logins{m: make(map[string]login)}}
 	memory := new(store.Memory)
 	secret := make([]byte, 32)
@@ -58,7 +62,7 @@ func newBank(s *settings, audit func(context.Context, authz.Event)) (*bank, erro
 		RequestLifetime: requestLife,
 		GrantLifetime:   grantLife,
 		FetchPrivate:    s.fetchPrivate(),
-		Audit:           audit,
+		Audit:           authz.LogEvents(log),
 	})
 	if err != nil {
 		return nil, err
@@ -71,11 +75,23 @@ func newBank(s *settings, audit func(context.Context, authz.Event)) (*bank, erro
 		Audience: s.audience(),
 		Keys:     s.keys,
 		Liveness: memory, // a revoked key stops turning at once
+		Audit:    logRefusals(log),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return b, nil
+}
+
+// logRefusals returns a function that writes what the API refuses to log. The
+// content of a token that is not genuine is nil.
+func logRefusals(log *slog.Logger) func(context.Context, *token.Access, error) {
+	return func(ctx context.Context, a *token.Access, err error) {
+		if a == nil {
+			a = new(token.Access)
+		}
+		log.WarnContext(ctx, "bank", "endpoint", "resource", "client", a.ClientID, "grant", a.GrantID, "reason", err)
+	}
 }
 
 // taken reports whether path is one of the bank's own.

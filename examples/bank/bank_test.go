@@ -62,11 +62,18 @@ func newLab(t *testing.T, change func(map[string]any)) *lab {
 	}
 	l.roots.AppendCertsFromPEM(ca)
 
+	l.start(t, writeConfig(t, dir, config))
+	return l
+}
+
+// start runs the bank that the file config describes until the test ends.
+func (l *lab) start(t *testing.T, config string) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	status := make(chan int, 1)
 	ready, stdout := io.Pipe()
 	go func() {
-		status <- run(ctx, []string{"-config", writeConfig(t, dir, config)}, stdout, l.stderr)
+		status <- run(ctx, []string{"-config", config}, stdout, l.stderr)
 		stdout.Close()
 	}()
 	t.Cleanup(func() {
@@ -79,7 +86,6 @@ func newLab(t *testing.T, change func(map[string]any)) *lab {
 		t.Fatalf("the bank did not start: %v %s", err, l.stderr)
 	}
 	go io.Copy(io.Discard, ready)
-	return l
 }
 
 // writeClients registers one client of each authentication method, and puts the
@@ -486,6 +492,7 @@ func (l *lab) browser(t *testing.T) *labBrowser {
 	}
 	h := newHTTPClient(l.roots)
 	h.Jar = jar
+	t.Cleanup(h.CloseIdleConnections)
 	h.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
 		if strings.HasPrefix(r.URL.String(), l.issuer) {
 			return nil

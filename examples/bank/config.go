@@ -91,16 +91,27 @@ func (c *configFile) read(member, want string, p any) bool {
 		return false
 	}
 	if string(raw) == "null" || json.Unmarshal(raw, p) != nil {
-		c.bad(member, "is not "+want, "write "+want+", or leave the member out")
+		c.bad(member, "is not "+want, "write "+want+orLeaveOut(member))
 		return false
 	}
 	return true
 }
 
+// requiredMembers are those that no file does without.
+var requiredMembers = []string{"issuer", "listen", "tls_cert", "tls_key", "clients"}
+
+// orLeaveOut is the end of a remedy, where the member may be missing.
+func orLeaveOut(member string) string {
+	if slices.Contains(requiredMembers, member) {
+		return ""
+	}
+	return ", or leave the member out"
+}
+
 func (c *configFile) string(member string) string {
 	var s string
 	if c.read(member, "a string", &s) && s == "" {
-		c.bad(member, "is empty", "give a value, or leave the member out")
+		c.bad(member, "is empty", "give a value"+orLeaveOut(member))
 	}
 	return s
 }
@@ -229,7 +240,7 @@ func (c *configFile) authorities() *mtls.Authorities {
 func (c *configFile) profiles() []authz.Profile {
 	names := c.strings("profiles")
 	if len(names) == 0 {
-		if _, ok := c.members["profiles"]; ok {
+		if names != nil { // there, and a list
 			c.bad("profiles", "is empty", "list at least one of "+strings.Join(availableProfiles, ", "))
 		}
 		return []authz.Profile{authz.FAPI2Security}

@@ -22,9 +22,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
-
-	"github.com/aikagi/aikagi/authz"
 )
 
 const usage = `Usage: bank [-demo | -config FILE]
@@ -58,9 +57,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	case err != nil:
 		return 2
-	case flags.NArg() > 0 || *demo && isSet(flags, "config"):
-		flags.Usage()
-		return 2
+	case flags.NArg() > 0:
+		return misused(flags, fmt.Sprintf("%q is no flag", flags.Arg(0)))
+	case *demo && isSet(flags, "config"):
+		return misused(flags, "-demo and -config do not go together")
 	}
 
 	switch {
@@ -70,6 +70,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return runDemo(ctx, stdout, stderr)
 	}
 	return runStory(ctx, stdout, stderr)
+}
+
+func misused(flags *flag.FlagSet, how string) int {
+	fmt.Fprintf(flags.Output(), "bank: %s\n", how)
+	flags.Usage()
+	return 2
 }
 
 func isSet(flags *flag.FlagSet, name string) (set bool) {
@@ -133,14 +139,13 @@ func runConfig(ctx context.Context, name string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, 2, err)
 	}
-	log := slog.New(slog.NewTextHandler(stderr, nil))
-	b, err := newBank(s, authz.LogEvents(log))
+	b, err := newBank(s, slog.New(slog.NewTextHandler(stderr, nil)))
 	if err != nil {
-		return fail(stderr, 2, fmt.Errorf("%s: %w", name, err))
+		return fail(stderr, 2, fmt.Errorf("%s: %s", name, asMembers.Replace(err.Error())))
 	}
 	for _, c := range s.clients.All() {
 		if err := b.as.CheckClient(c); err != nil {
-			fmt.Fprintf(stderr, "bank: warning: client %q will be refused: %v\n", c.ID, err)
+			fmt.Fprintf(stderr, "bank: warning: client %q will be refused: %s\n", c.ID, asMembers.Replace(err.Error()))
 		}
 	}
 	listeners, err := b.listeners()
@@ -153,6 +158,12 @@ func runConfig(ctx context.Context, name string, stdout, stderr io.Writer) int {
 	}
 	return 0
 }
+
+// asMembers gives what the library says about its Config the names of the
+// members that lead there.
+var asMembers = strings.NewReplacer(
+	"Config.Authorities", "client_ca", "Issuer is", "issuer is", "MTLSBase is", "mtls_base is", "Scopes has", "scopes has",
+)
 
 // listeners opens the sockets of a -config file. One that serves browsers and
 // asks for certificates, both, asks in a way that lets those without go on.

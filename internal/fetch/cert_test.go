@@ -62,7 +62,7 @@ func TestServerCertificate(t *testing.T) {
 		{"honest server", nil, nil, true},
 		{"FAPI2-SP-5.2.1-5 FAPI1-BASE-7.1-2 expired", func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }, nil, false},
 		{"FAPI2-SP-5.2.1-5 not valid yet", func(c *x509.Certificate) { c.NotBefore = now.Add(time.Minute) }, nil, false},
-		{"FAPI2-SP-5.2.1-5 FAPI1-BASE-7.1-2 another host's", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 9)} }, nil, false},
+		{"FAPI2-SP-5.2.1-5 FAPI1-BASE-7.1-2 OIDC-SEC-4 another host's", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 9)} }, nil, false},
 		{"FAPI2-SP-5.2.1-5 host in the common name only", func(c *x509.Certificate) {
 			c.IPAddresses, c.Subject.CommonName = nil, "127.0.0.1"
 		}, nil, false},

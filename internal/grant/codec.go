@@ -111,11 +111,6 @@ func (v value) string(p *string) error {
 	return nil
 }
 
-func (v value) bytes(p *[]byte) error {
-	*p = append([]byte(nil), v...)
-	return nil
-}
-
 func (v value) strings(p *[]string) error {
 	for len(v) > 0 {
 		size, n := binary.Uvarint(v)

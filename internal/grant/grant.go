@@ -20,7 +20,6 @@ type Grant struct {
 	AMR      []string
 	Created  time.Time
 	Expires  time.Time // when the grant ends; zero if it has no refresh token
-	Data     []byte    // the host's own
 
 	Code    Code
 	Refresh Digest // of the refresh token's secret; zero before there is one
@@ -50,7 +49,6 @@ const (
 	grantAMR
 	grantCreated
 	grantExpires
-	grantData
 	grantCodeSecret
 	grantCodeExpires
 	grantCodeRedirectURI
@@ -62,7 +60,7 @@ const (
 
 // Encode returns the record's value.
 func (g *Grant) Encode() []byte {
-	e := newEncoder(384 + len(g.Data))
+	e := newEncoder(384)
 	e.bytes(grantLocator, g.Locator[:])
 	e.bool(grantDenied, g.Denied)
 	e.string(grantClient, g.Client)
@@ -73,7 +71,6 @@ func (g *Grant) Encode() []byte {
 	e.strings(grantAMR, g.AMR)
 	e.time(grantCreated, g.Created)
 	e.time(grantExpires, g.Expires)
-	e.bytes(grantData, g.Data)
 	e.digest(grantCodeSecret, g.Code.Secret)
 	e.time(grantCodeExpires, g.Code.Expires)
 	e.string(grantCodeRedirectURI, g.Code.RedirectURI)
@@ -109,8 +106,6 @@ func Decode(b []byte) (*Grant, error) {
 			return v.time(&g.Created)
 		case grantExpires:
 			return v.time(&g.Expires)
-		case grantData:
-			return v.bytes(&g.Data)
 		case grantCodeSecret:
 			return v.digest(&g.Code.Secret)
 		case grantCodeExpires:

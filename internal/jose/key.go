@@ -34,7 +34,7 @@ type Set struct {
 	Skipped []error
 }
 
-// maxKeys bounds a set: a token without kid is tried against all of it.
+// maxKeys bounds a set, so that reading one costs no more than it should.
 const maxKeys = 100
 
 // private are the members that no public key has (RFC 7518, 6.2.2, 6.3.2, 6.4).

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/aikagi/aikagi/internal/jose"
@@ -57,6 +58,17 @@ func TestKeySelection(t *testing.T) {
 			}
 		})
 	}
+	t.Run("FAPI2-SP-5.4.3-2 no kid, and more keys than are tried", func(t *testing.T) {
+		for before, want := range map[int]error{9: nil, 10: jose.ErrSignature} {
+			keys := append(slices.Repeat([]jose.Key{wrong}, before), rsaSame, encSame, right)
+			if _, err := verify(unnamed, fapi, keys); !errors.Is(err, want) {
+				t.Errorf("after %d others: error %v, want %v", before, err, want)
+			}
+			if _, err := verify(named, fapi, append(slices.Repeat([]jose.Key{otherID}, 50), right)); err != nil {
+				t.Errorf("keys of other kids count: %v", err)
+			}
+		}
+	})
 	t.Run("CONF-35 either name of the algorithm serves the key", func(t *testing.T) {
 		for _, registered := range []string{"", "EdDSA", "Ed25519"} {
 			keys := []jose.Key{{Algorithm: registered, Public: edKey.Public()}}

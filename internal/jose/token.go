@@ -127,6 +127,11 @@ func (t *Token) UnverifiedClaims() (Claims, error) {
 	return t.claims, t.err
 }
 
+// maxTries bounds the keys that one signature is checked with. Large RSA keys
+// cost milliseconds each, and a client may publish a set of nothing else that
+// any stranger's token without kid would be tried against.
+const maxTries = 10
+
 // Verify checks the token's signature and returns its claims. Times,
 // audience, typ and all else are the caller's to check.
 //
@@ -134,8 +139,8 @@ func (t *Token) UnverifiedClaims() (Claims, error) {
 // case, and what this package does not know is refused even if listed. Of keys
 // it considers those with the token's kid, or all if the token has none, that
 // are meant for signatures and for this algorithm, by use, alg and type (FAPI
-// 2.0 SP, 5.4.3-1). It is [ErrNoKey] if none is left, and [ErrSignature] if
-// none of them fits the signature.
+// 2.0 SP, 5.4.3-1), the first ten of them. It is [ErrNoKey] if there is none,
+// and [ErrSignature] if none of them fits the signature.
 func (t *Token) Verify(algs []string, keys []Key) (Claims, error) {
 	alg := t.Header.Algorithm
 	verify := verifiers[alg]
@@ -144,10 +149,14 @@ func (t *Token) Verify(algs []string, keys []Key) (Claims, error) {
 	}
 	err := ErrNoKey
 	var signed []byte
+	tries := 0
 	for i := range keys {
 		key := &keys[i]
 		if t.Header.KeyID != "" && t.Header.KeyID != key.ID || !key.verifies(alg) {
 			continue
+		}
+		if tries++; tries > maxTries {
+			break
 		}
 		if signed == nil {
 			signed = []byte(t.signed)

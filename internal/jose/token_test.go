@@ -253,7 +253,7 @@ func TestCompactForm(t *testing.T) {
 		{"one part", header},
 		{"two parts", header + "." + payload},
 		{"RFC8725BIS-5 four parts", good + "." + sig},
-		{"RFC8725BIS-5 five parts, a JWE", good + ".AA.AA"},
+		{"RFC8725BIS-5 RFC8725BIS-2 RFC8725BIS-3 RFC8725-3.11-2 five parts, a JWE", good + ".AA.AA"},
 		{"no header", "." + payload + "." + sig},
 		{"no signature", header + "." + payload + "."},
 		{"RFC8725BIS-4 JSON serialization", `{"payload":"` + payload + `","protected":"` + header + `","signature":"` + sig + `"}`},

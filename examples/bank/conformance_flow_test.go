@@ -1,0 +1,421 @@
+package main
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"math"
+	"math/big"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A flow is one authorization by one of the clients. A module changes what it
+// wants changed and then takes the steps; each step checks what the
+// conformance tests check in every flow that succeeds.
+type flow struct {
+	v        *variant
+	c        *tester
+	verifier string
+	ask      url.Values // what is pushed
+	uri      string     // the request_uri, once pushed
+	code     string     // once approved
+}
+
+func (v *variant) flow(c *tester) *flow {
+	f := &flow{v: v, c: c, verifier: randomText()}
+	challenge := sha256.Sum256([]byte(f.verifier))
+	f.ask = url.Values{
+		"client_id": {c.id}, "response_type": {"code"}, "redirect_uri": {c.redirect}, "scope": {"accounts transactions"},
+		"state": {rand.Text()[:10]}, "code_challenge": {b64(challenge[:])}, "code_challenge_method": {"S256"},
+	}
+	if v.openid {
+		f.ask.Set("scope", "openid accounts transactions")
+		f.ask.Set("nonce", rand.Text()[:10])
+	}
+	if c == v.clients[1] { // as the tests have it
+		f.ask.Set("state", strings.Repeat(rand.Text(), 5)[:128])
+		if v.openid {
+			f.ask.Set("nonce", strings.Repeat(rand.Text(), 2)[:39]+"-._~")
+		}
+	}
+	return f
+}
+
+// push pushes the request. It has to succeed.
+func (f *flow) push(t *testing.T) {
+	t.Helper()
+	f.pushed(t, f.c.post(t, f.v.par, f.ask, way{}))
+}
+
+// pushed checks the answer to a good pushed request (RFC 9126, 2.2).
+func (f *flow) pushed(t *testing.T, r *reply) {
+	t.Helper()
+	f.uri, _ = r.json["request_uri"].(string)
+	life, _ := r.json["expires_in"].(float64)
+	if r.status != http.StatusCreated || !strings.HasPrefix(f.uri, "urn:ietf:params:oauth:request_uri:") || life < 5 || life >= 600 || life != math.Trunc(life) {
+		t.Fatalf("PAR: %d %s\n%s", r.status, r.body, f.v.stderr)
+	}
+	uncached(t, r)
+	if got := entropy(strings.TrimPrefix(f.uri, "urn:ietf:params:oauth:request_uri:")); got <= 96 {
+		t.Errorf("request_uri has %.0f bits: %s", got, f.uri)
+	}
+}
+
+// address returns where the browser goes, with more besides what is needed.
+func (f *flow) address(more url.Values) string {
+	q := url.Values{"client_id": {f.c.id}, "request_uri": {f.uri}}
+	for name, v := range more {
+		q[name] = v
+	}
+	return f.v.doc["authorization_endpoint"].(string) + "?" + q.Encode()
+}
+
+// repeated is what most modules repeat in the browser's URL.
+func (f *flow) repeated() url.Values {
+	more := url.Values{}
+	for _, name := range []string{"response_type", "scope", "redirect_uri"} {
+		if f.ask.Has(name) {
+			more[name] = f.ask[name]
+		}
+	}
+	return more
+}
+
+// decide walks through the pages of b, which shows the first, to the button.
+func (f *flow) decide(t *testing.T, b *labBrowser, button string) url.Values {
+	t.Helper()
+	b.form(t, url.Values{"login": {"hanako"}, "password": {"pw"}})
+	b.form(t, url.Values{button: {"1"}})
+	return f.back(t, b)
+}
+
+// back checks the redirect to the client, and returns what is new in it. The
+// query that the redirect URI was registered with has to be there, once.
+func (f *flow) back(t *testing.T, b *labBrowser) url.Values {
+	t.Helper()
+	location := b.res.Header.Get("Location")
+	registered, isQuery := "?", strings.Contains(f.c.redirect, "?")
+	if isQuery {
+		registered = "&"
+	}
+	added, ok := strings.CutPrefix(location, f.c.redirect+registered)
+	if b.res.StatusCode != http.StatusSeeOther || !ok || strings.ContainsAny(added, "#?") {
+		t.Fatalf("no redirect to the client: %d %s\n%s", b.res.StatusCode, location, b.body)
+	}
+	q, err := url.ParseQuery(added)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"iss"}
+	for _, name := range []string{"code", "error", "error_description"} {
+		if q.Has(name) {
+			want = append(want, name)
+		}
+	}
+	if f.ask.Has("state") {
+		want = append(want, "state")
+	}
+	slices.Sort(want)
+	for name, v := range q {
+		if len(v) != 1 || !slices.Contains(want, name) {
+			t.Errorf("the redirect has %s=%q", name, v)
+		}
+	}
+	if q.Get("iss") != f.v.issuer || q.Get("state") != f.ask.Get("state") || q.Has("code") == q.Has("error") {
+		t.Errorf("redirect: %s", location)
+	}
+	if cors := b.res.Header.Get("Access-Control-Allow-Origin"); cors != "" {
+		t.Errorf("CORS at the authorization endpoint: %s", cors)
+	}
+	return q
+}
+
+// approve pushes the request, logs in and approves.
+func (f *flow) approve(t *testing.T) {
+	t.Helper()
+	f.push(t)
+	b := f.v.browser(t)
+	b.get(t, f.address(f.repeated()))
+	f.approved(t, b)
+}
+
+// approved goes on from the first page.
+func (f *flow) approved(t *testing.T, b *labBrowser) {
+	t.Helper()
+	f.code = f.decide(t, b, "approve").Get("code")
+	secret(t, "code", f.code)
+}
+
+// redemption is the token request.
+func (f *flow) redemption() url.Values {
+	return url.Values{"grant_type": {"authorization_code"}, "code": {f.code}, "redirect_uri": {f.c.redirect}, "code_verifier": {f.verifier}}
+}
+
+// An issuedKey is what a client was given.
+type issuedKey struct {
+	access, refresh string
+	id              map[string]any // claims of the ID token; nil if there is none
+}
+
+// redeem redeems the code. It has to succeed.
+func (f *flow) redeem(t *testing.T) issuedKey {
+	t.Helper()
+	k := f.issued(t, f.c.post(t, f.v.token, f.redemption(), way{}))
+	if (k.id != nil) != f.v.openid {
+		t.Errorf("ID token: %v, want one: %v", k.id, f.v.openid)
+	}
+	if k.refresh == "" {
+		t.Error("no refresh token, although the metadata has the grant type")
+	}
+	return k
+}
+
+// complete takes all steps.
+func (f *flow) complete(t *testing.T) issuedKey {
+	t.Helper()
+	f.approve(t)
+	k := f.redeem(t)
+	f.v.served(t, f.c.http, k.access, nil)
+	return k
+}
+
+// issued checks a token response (RFC 6749, 5.1).
+func (f *flow) issued(t *testing.T, r *reply) (k issuedKey) {
+	t.Helper()
+	life, _ := r.json["expires_in"].(float64)
+	kind, _ := r.json["token_type"].(string)
+	if r.status != http.StatusOK || life < 1 || life > 365*24*3600 || life != math.Trunc(life) || !strings.EqualFold(kind, "Bearer") {
+		t.Fatalf("token response: %d %s\n%s", r.status, r.body, f.v.stderr)
+	}
+	uncached(t, r)
+	k.access, _ = r.json["access_token"].(string)
+	secret(t, "access token", k.access)
+	if refresh, ok := r.json["refresh_token"]; ok {
+		k.refresh, _ = refresh.(string)
+		secret(t, "refresh token", k.refresh)
+	}
+	if id, ok := r.json["id_token"]; ok {
+		compact, _ := id.(string)
+		k.id = f.idToken(t, compact)
+	}
+	return k
+}
+
+// idToken verifies an ID token with the keys that the bank publishes, and
+// returns its claims.
+func (f *flow) idToken(t *testing.T, compact string) map[string]any {
+	t.Helper()
+	header, claims := f.v.verifyJWS(t, compact)
+	if header["alg"] != f.c.alg {
+		t.Errorf("ID token signed %v, registered %s", header["alg"], f.c.alg)
+	}
+	at := func(name string) float64 { n, _ := claims[name].(float64); return n }
+	now := float64(time.Now().Unix())
+	if claims["iss"] != f.v.issuer || claims["aud"] != f.c.id || claims["sub"] != "customer-7" || at("exp") <= now || math.Abs(at("iat")-now) > 300 || at("auth_time") > now || at("auth_time") < now-300 {
+		t.Errorf("ID token: %v", claims)
+	}
+	if nonce, ok := claims["nonce"]; ok != f.ask.Has("nonce") || ok && nonce != f.ask.Get("nonce") {
+		t.Errorf("nonce %v, sent %q", nonce, f.ask["nonce"])
+	}
+	if acr, ok := claims["acr"]; ok && acr == "" {
+		t.Error("acr is empty")
+	}
+	for name := range claims {
+		if !slices.Contains([]string{"iss", "aud", "sub", "exp", "iat", "nonce", "auth_time", "acr", "amr", "jti"}, name) {
+			t.Errorf("nobody asked for claim %s in the ID token", name)
+		}
+	}
+	return claims
+}
+
+// verifyJWS verifies with the bank's JWKS, written here anew so that the
+// library is not its own witness.
+func (v *variant) verifyJWS(t *testing.T, compact string) (header, claims map[string]any) {
+	t.Helper()
+	parts := strings.Split(compact, ".")
+	if len(parts) != 3 {
+		t.Fatalf("not a JWS: %s", compact)
+	}
+	var raw [3][]byte
+	for i, p := range parts {
+		var err error
+		if raw[i], err = base64.RawURLEncoding.Strict().DecodeString(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, to := range []*map[string]any{&header, &claims} {
+		if err := json.Unmarshal(raw[i], to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+	kid, _ := header["kid"].(string)
+	var ok bool
+	switch key := v.serverKeys(t)[kid].(type) {
+	case *ecdsa.PublicKey:
+		ok = header["alg"] == "ES256" && len(raw[2]) == 64 && ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(raw[2][:32]), new(big.Int).SetBytes(raw[2][32:]))
+	case *rsa.PublicKey:
+		ok = header["alg"] == "PS256" && rsa.VerifyPSS(key, crypto.SHA256, sum[:], raw[2], &rsa.PSSOptions{SaltLength: 32}) == nil
+	}
+	if !ok {
+		t.Errorf("not signed by a key of the JWKS: %v", header)
+	}
+	return header, claims
+}
+
+// serverKeys reads and checks the bank's JWKS: public keys alone, each under
+// a kid of its own.
+func (v *variant) serverKeys(t *testing.T) map[string]any {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, v.doc["jwks_uri"].(string), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set struct{ Keys []map[string]string }
+	if err := json.Unmarshal([]byte(ask(t, v.clients[0].naked, req).body), &set); err != nil || len(set.Keys) == 0 {
+		t.Fatalf("JWKS: %v %v", set, err)
+	}
+	octets := func(s string) *big.Int {
+		b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return new(big.Int).SetBytes(b)
+	}
+	keys := make(map[string]any)
+	for _, k := range set.Keys {
+		for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+			if _, ok := k[private]; ok {
+				t.Errorf("the JWKS has member %s", private)
+			}
+		}
+		kid := k["kid"]
+		if _, twice := keys[kid]; twice || kid == "" {
+			t.Errorf("kid %q is empty or there twice", kid)
+		}
+		keys[kid] = nil // of a kind that no client here registered
+		switch k["kty"] + k["crv"] {
+		case "ECP-256":
+			point := append([]byte{4}, octets(k["x"]).FillBytes(make([]byte, 32))...)
+			key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(point, octets(k["y"]).FillBytes(make([]byte, 32))...))
+			if err != nil {
+				t.Error(err)
+			}
+			keys[kid] = key
+		case "RSA":
+			key := &rsa.PublicKey{N: octets(k["n"]), E: int(octets(k["e"]).Int64())}
+			if key.N.BitLen() < 2048 {
+				t.Errorf("an RSA key of %d bits", key.N.BitLen())
+			}
+			keys[kid] = key
+		}
+	}
+	return keys
+}
+
+// request returns a request to the resource.
+func (v *variant) request(t *testing.T, token string, with http.Header) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, v.api, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for name, value := range with {
+		req.Header[name] = value
+	}
+	return req
+}
+
+var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// served calls the resource, which has to answer.
+func (v *variant) served(t *testing.T, h *http.Client, token string, with http.Header) *reply {
+	t.Helper()
+	r := ask(t, h, v.request(t, token, with))
+	date, err := http.ParseTime(r.header.Get("Date"))
+	if r.status != http.StatusOK || r.json == nil || err != nil || time.Since(date).Abs() > 5*time.Minute || !uuid.MatchString(r.header.Get("X-Fapi-Interaction-Id")) {
+		t.Errorf("resource: %d %v %s", r.status, r.header, r.body)
+	}
+	return r
+}
+
+// turnedAway calls the resource, which has to refuse the token.
+func (v *variant) turnedAway(t *testing.T, h *http.Client, token string) {
+	t.Helper()
+	r := ask(t, h, v.request(t, token, nil))
+	if r.status != http.StatusUnauthorized || r.json["error"] != "invalid_token" || !strings.HasPrefix(r.header.Get("WWW-Authenticate"), "Bearer ") {
+		t.Errorf("resource: %d %v %s", r.status, r.header, r.body)
+	}
+}
+
+// refusedWith checks an error response (RFC 6749, 5.2): one of those allowed, each
+// status and code, and nothing that may not be in one.
+func refusedWith(t *testing.T, r *reply, allowed ...string) {
+	t.Helper()
+	code, _ := r.json["error"].(string)
+	got := strconv.Itoa(r.status) + " " + code
+	if !slices.Contains(allowed, got) {
+		t.Errorf("answered %d %s, want one of %q", r.status, r.body, allowed)
+	}
+	if r.header.Get("Content-Type") != "application/json" {
+		t.Errorf("Content-Type %q", r.header.Get("Content-Type"))
+	}
+	uncached(t, r)
+	for name, v := range r.json {
+		s, ok := v.(string)
+		if !ok || name != "error" && name != "error_description" || s == "" || strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }) {
+			t.Errorf("the error response has %s: %v", name, v)
+		}
+	}
+}
+
+// wantErrorPage checks that b shows a page that says code, and goes nowhere.
+func wantErrorPage(t *testing.T, b *labBrowser, code string) {
+	t.Helper()
+	if b.res.StatusCode != http.StatusBadRequest || b.res.Header.Get("Location") != "" || !strings.HasPrefix(b.res.Header.Get("Content-Type"), "text/html") || !strings.Contains(b.body, code) {
+		t.Errorf("want a page with %s: %d %v\n%s", code, b.res.StatusCode, b.res.Header, b.body)
+	}
+}
+
+func uncached(t *testing.T, r *reply) {
+	t.Helper()
+	if !strings.Contains(r.header.Get("Cache-Control"), "no-store") {
+		t.Errorf("Cache-Control %q", r.header.Get("Cache-Control"))
+	}
+}
+
+// secret checks that what stands for a right cannot be guessed, as the tests
+// measure it, and is printable ASCII.
+func secret(t *testing.T, name, s string) {
+	t.Helper()
+	if len(s) < 16 || entropy(s) <= 96 || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		t.Errorf("%s has %d characters and %.0f bits: %q", name, len(s), entropy(s), s)
+	}
+}
+
+// entropy returns the bits of s by the statistics of its characters: Shannon's
+// entropy of one, times their number.
+func entropy(s string) float64 {
+	var bits float64
+	for _, c := range slices.Compact(slices.Sorted(slices.Values([]byte(s)))) {
+		p := float64(bytes.Count([]byte(s), []byte{c})) / float64(len(s))
+		bits -= p * math.Log2(p)
+	}
+	return bits * float64(len(s))
+}
