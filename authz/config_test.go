@@ -2,6 +2,7 @@ package authz_test
 
 import (
 	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"io"
 	"math/big"
@@ -172,6 +173,13 @@ func TestCheckClient(t *testing.T) {
 		{"RFC8705-2.1-2 no subject", tlsClient("a"), func(c *authz.Client) { c.CertificateSubject.DN = "" }, []string{"RFC8705-2.1-2"}},
 		{"RFC8705-2.1-2 two subjects", tlsClient("a"), func(c *authz.Client) { c.CertificateSubject.DNS = "app.fintech.example" }, []string{"RFC8705-2.1-2"}},
 		{"RFC8705-2.2-1 no certificate", selfSignedClient("a"), func(c *authz.Client) { c.JWKS = keyClient("a").JWKS }, []string{"RFC8705-2.2-1"}},
+		{"RFC9101-9-2 signed requests alone", keyClient("a"), demanding("require_signed_request_object", "true"), []string{"RFC9101-9-2"}},
+		{"RFC9101-9-2 or not", keyClient("a"), demanding("require_signed_request_object", "false"), nil},
+		{"RFC9449-5.2-1 tokens bound to a key", keyClient("a"), demanding("dpop_bound_access_tokens", "true"), []string{"RFC9449-5.2-1"}},
+		{"OIDC-IT-13 encrypted ID tokens", keyClient("a"), demanding("id_token_encrypted_response_alg", `"RSA-OAEP-256"`), []string{"OIDC-IT-13"}},
+		{"OIDC-SU-1 pairwise subjects", keyClient("a"), demanding("subject_type", `"pairwise"`), []string{"OIDC-SU-1"}},
+		{"OIDC-SU-1 public subjects", keyClient("a"), demanding("subject_type", `"public"`), nil},
+		{"OIDR-16 a max_age by default", keyClient("a"), demanding("default_max_age", "60"), []string{"OIDR-16"}},
 		{"a profile that the server does not list", keyClient("a"), func(c *authz.Client) { c.Profile = "fapi1-advanced" }, []string{"CONF-1"}},
 	}
 	for _, tt := range tests {
@@ -251,4 +259,9 @@ func TestTLSPolicy(t *testing.T) {
 			t.Errorf("TLSPolicy is %v, want FAPI2", got)
 		}
 	})
+}
+
+// demanding adds a member to a client's metadata.
+func demanding(member, value string) func(*authz.Client) {
+	return func(c *authz.Client) { c.Metadata = map[string]json.RawMessage{member: json.RawMessage(value)} }
 }

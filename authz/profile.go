@@ -188,6 +188,27 @@ var fapi2Security = []rule{
 	}},
 }
 
+// demands are members of client metadata by which a client demands something
+// of the server that it does not do yet. To ignore one would be to give the
+// client less than it registered for. Each is harmless as the value given.
+var demands = []struct{ member, rule, harmless string }{
+	{"require_signed_request_object", "RFC9101-9-2", "false"},
+	{"dpop_bound_access_tokens", "RFC9449-5.2-1", "false"},
+	{"id_token_encrypted_response_alg", "OIDC-IT-13", ""},
+	{"subject_type", "OIDC-SU-1", `"public"`},
+	{"default_max_age", "OIDR-16", ""},
+}
+
+// unserved returns the demands that c makes.
+func unserved(c *Client) (v Violations) {
+	for _, d := range demands {
+		if raw, ok := c.Metadata[d.member]; ok && string(raw) != d.harmless {
+			v = append(v, Violation{d.rule, d.member + " is " + string(raw), "leave it out; the server does not do it"})
+		}
+	}
+	return v
+}
+
 // checkServer returns every rule for the server that c breaks.
 func (p *policy) checkServer(c *Config) (v Violations) {
 	for _, r := range p.rules {

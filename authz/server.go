@@ -148,5 +148,6 @@ func (s *Server) fit(c *Client) (*policy, Violations) {
 	if c.AuthMethod == methodTLS && s.config.Authorities == nil {
 		v = append(v, Violation{"RFC8705-2-7", "token_endpoint_auth_method is tls_client_auth", "set Config.Authorities"})
 	}
+	v = append(v, unserved(c)...)
 	return p, append(v, s.keys.check(c)...)
 }

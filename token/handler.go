@@ -68,6 +68,7 @@ func (c *checked) before(ctx context.Context) (*Access, bool) {
 func (v *Verifier) Refuse(w http.ResponseWriter, err error) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
 	var e *Error
 	if !errors.As(err, &e) {
 		w.WriteHeader(http.StatusServiceUnavailable)

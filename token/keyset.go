@@ -2,7 +2,7 @@
 // 9068) bound to a certificate (RFC 8705), and ID tokens. A resource server
 // needs this package alone; start with [NewVerifier]. Its listener has to ask
 // for client certificates, as [mtls.Policy.MutualConfig] does, and where it is
-// a process of its own, [ParseKeySet] reads the keys that the server publishes.
+// a process of its own, [RemoteKeySet] has the keys that the server publishes.
 package token
 
 import (
