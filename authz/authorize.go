@@ -40,6 +40,9 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, ev *Event) er
 	if err != nil {
 		return err
 	}
+	if r.Method == http.MethodHead { // a link preview: nobody sees a page, so that none may decide
+		return nil
+	}
 	in.start(w, r)
 	ev.Kind, ev.Scopes, ev.Grant = requestShown, in.Scopes, in.GrantID
 	s.audit(r.Context(), *ev)

@@ -202,6 +202,22 @@ func TestAuthorizeMethods(t *testing.T) {
 		browserHeaders(t, res)
 	}
 	t.Run("RFC6749-3.1-1 GET", func(t *testing.T) { shown(t, browse(form)) })
+	t.Run("FAPI2-SP-5.3.2.2-N3 HEAD shows nothing and decides nothing", func(t *testing.T) {
+		r := browse(form)
+		r.Method = "HEAD"
+		b.shown = func(http.ResponseWriter, *http.Request, *authz.Interaction) { t.Error("the host is asked for a page") }
+		res := b.do(r)
+		b.shown = nil
+		if res.StatusCode != 200 || len(res.Cookies()) > 0 {
+			t.Errorf("%d, %v", res.StatusCode, res.Header)
+		}
+		browserHeaders(t, res)
+		r = browse("client_id=" + f.ID + "&request_uri=urn:x")
+		r.Method = "HEAD"
+		if res := b.do(r); res.StatusCode != 400 {
+			t.Errorf("of a request that is not there: %d", res.StatusCode)
+		}
+	})
 	t.Run("OIDC-AR-1 POST leads to GET, and leaves the cookie alone", func(t *testing.T) {
 		res := b.do(post("application/x-www-form-urlencoded", form+"&state=x"))
 		browserHeaders(t, res)

@@ -331,6 +331,15 @@ var assertionModules = []module{
 		claims["aud"] = []string{v.issuer, v.token}
 	})},
 	{"par-test-par-endpoint-url-as-audience-fails", badAssertion(func(v *variant, _, claims map[string]any) { claims["aud"] = v.par })},
+	{"happy-flow/pushed where no certificate is asked for", func(t *testing.T, v *variant) {
+		f := v.flow(v.clients[1])
+		ordinary, _ := v.doc["pushed_authorization_request_endpoint"].(string)
+		f.pushed(t, f.c.post(t, ordinary, f.ask, way{naked: true}))
+		b := v.browser(t)
+		b.get(t, f.address(nil))
+		f.approved(t, b)
+		f.redeem(t)
+	}},
 	{"CT-AS-25 array of one", badAssertion(func(v *variant, _, claims map[string]any) { claims["aud"] = []string{v.issuer} })},
 	{"CT-AS-25 token endpoint as audience", badAssertion(func(v *variant, _, claims map[string]any) { claims["aud"] = v.doc["token_endpoint"] })},
 	{"CT-AS-25 alias of the token endpoint as audience", badAssertion(func(v *variant, _, claims map[string]any) { claims["aud"] = v.token })},
