@@ -49,6 +49,10 @@ var (
 	// ErrSignature reports that a key was found and the signature is wrong.
 	ErrSignature = errors.New("jose: signature is not valid")
 
+	// ErrPrivateKey reports a private or symmetric key where a public one
+	// belongs: it is no secret any more. It is also ErrMalformed.
+	ErrPrivateKey = fmt.Errorf("%w: private or symmetric key", ErrMalformed)
+
 	// ErrWeakKey reports an RSA key below 2048 bits or an elliptic curve
 	// below 224 bits (FAPI 2.0 SP, 5.4.1-2 and 5.4.1-3).
 	ErrWeakKey = errors.New("jose: key is too weak")
@@ -73,13 +77,8 @@ func checkKey(pub crypto.PublicKey) error {
 	case *rsa.PublicKey:
 		return checkRSA(pub)
 	case *ecdsa.PublicKey:
-		if pub == nil || pub.Curve != elliptic.P256() {
-			return fmt.Errorf("%w: curve is not P-256", ErrUnsupportedKey)
-		}
-		if _, err := pub.Bytes(); err != nil {
-			return fmt.Errorf("%w: point is not on P-256", ErrMalformed) // RFC 8725, 3.4
-		}
-		return nil
+		_, err := point(pub)
+		return err
 	case ed25519.PublicKey:
 		if len(pub) != ed25519.PublicKeySize {
 			return fmt.Errorf("%w: Ed25519 key has the wrong length", ErrMalformed)
@@ -87,6 +86,18 @@ func checkKey(pub crypto.PublicKey) error {
 		return nil
 	}
 	return fmt.Errorf("%w: key type %T", ErrUnsupportedKey, pub)
+}
+
+// point returns the uncompressed point that pub is, of 65 octets.
+func point(pub *ecdsa.PublicKey) ([]byte, error) {
+	if pub == nil || pub.Curve != elliptic.P256() {
+		return nil, fmt.Errorf("%w: curve is not P-256", ErrUnsupportedKey)
+	}
+	p, err := pub.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("%w: point is not on P-256", ErrMalformed) // RFC 8725, 3.4
+	}
+	return p, nil
 }
 
 func checkRSA(pub *rsa.PublicKey) error {

@@ -41,9 +41,8 @@ const maxKeys = 100
 var private = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 // ParseSet reads a JWK set. It fails with [ErrMalformed] if b is no strict
-// JSON, has more than 100 keys, or contains any private or symmetric key,
-// which is then no secret any more. A key that is only of no use to us is
-// skipped.
+// JSON or has more than 100 keys, and with [ErrPrivateKey] if it contains any
+// private or symmetric key. A key that is only of no use to us is skipped.
 func ParseSet(b []byte) (*Set, error) {
 	jwks, err := parseJWKs(b)
 	if err != nil {
@@ -52,7 +51,7 @@ func ParseSet(b []byte) (*Set, error) {
 	set := &Set{}
 	for i, jwk := range jwks {
 		if slices.ContainsFunc(private, jwk.Has) {
-			return nil, malformed("private or symmetric key in a public JWK set")
+			return nil, fmt.Errorf("%w in a public JWK set", ErrPrivateKey)
 		}
 		key, err := parseKey(jwk)
 		if err != nil {
@@ -112,13 +111,11 @@ func parseKey(jwk Claims) (Key, error) {
 	if key.Public, err = parsePublic(jwk); err != nil {
 		return Key{}, err
 	}
-	if err := checkKey(key.Public); err != nil {
-		return Key{}, err
-	}
 	key.X5C, err = parseX5C(jwk, key.Public)
 	return key, err
 }
 
+// parsePublic returns a key that checkKey has nothing to say against.
 func parsePublic(jwk Claims) (crypto.PublicKey, error) {
 	switch kty, _ := jwk.String("kty"); kty {
 	case "EC":
@@ -169,7 +166,8 @@ func parseRSA(jwk Claims) (crypto.PublicKey, error) {
 	if len(n) == 0 || n[0] == 0 || len(e) == 0 || e[0] == 0 || len(e) > 4 {
 		return nil, malformed("RSA modulus or exponent")
 	}
-	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}, nil
+	pub := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
+	return pub, checkRSA(pub)
 }
 
 func parseOKP(jwk Claims) (crypto.PublicKey, error) {
@@ -230,36 +228,39 @@ func parseX5C(jwk Claims, pub crypto.PublicKey) ([][]byte, error) {
 	return chain, nil
 }
 
-// members returns the required members of a public key's JWK in lexicographic
-// order, the form RFC 7638, 3 takes the thumbprint of.
-func members(pub crypto.PublicKey) (string, error) {
-	if err := checkKey(pub); err != nil {
-		return "", err
-	}
-	enc := b64.EncodeToString
-	switch pub := pub.(type) {
-	case *rsa.PublicKey:
-		e := big.NewInt(int64(pub.E)).Bytes()
-		return `{"e":"` + enc(e) + `","kty":"RSA","n":"` + enc(pub.N.Bytes()) + `"}`, nil
-	case *ecdsa.PublicKey:
-		p, err := pub.Bytes()
+// appendMembers appends the required members of a public key's JWK in
+// lexicographic order, the form RFC 7638, 3 takes the thumbprint of.
+func appendMembers(b []byte, pub crypto.PublicKey) ([]byte, error) {
+	if pub, ok := pub.(*ecdsa.PublicKey); ok {
+		p, err := point(pub)
 		if err != nil {
-			return "", malformed("point is not on P-256")
+			return nil, err
 		}
-		return `{"crv":"P-256","kty":"EC","x":"` + enc(p[1:33]) + `","y":"` + enc(p[33:]) + `"}`, nil
-	default: // checkKey leaves no other
-		return `{"crv":"Ed25519","kty":"OKP","x":"` + enc(pub.(ed25519.PublicKey)) + `"}`, nil
+		b = b64.AppendEncode(append(b, `{"crv":"P-256","kty":"EC","x":"`...), p[1:33])
+		b = b64.AppendEncode(append(b, `","y":"`...), p[33:])
+		return append(b, `"}`...), nil
 	}
+	if err := checkKey(pub); err != nil {
+		return nil, err
+	}
+	if pub, ok := pub.(*rsa.PublicKey); ok {
+		b = b64.AppendEncode(append(b, `{"e":"`...), big.NewInt(int64(pub.E)).Bytes())
+		b = b64.AppendEncode(append(b, `","kty":"RSA","n":"`...), pub.N.Bytes())
+		return append(b, `"}`...), nil
+	}
+	// checkKey leaves no other
+	b = b64.AppendEncode(append(b, `{"crv":"Ed25519","kty":"OKP","x":"`...), pub.(ed25519.PublicKey))
+	return append(b, `"}`...), nil
 }
 
 // Thumbprint returns the key's SHA-256 thumbprint in base64url (RFC 7638): 43
 // characters. The error is that of a key this package does not work with.
 func Thumbprint(pub crypto.PublicKey) (string, error) {
-	s, err := members(pub)
+	b, err := appendMembers(make([]byte, 0, 128), pub)
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(s))
+	sum := sha256.Sum256(b)
 	return b64.EncodeToString(sum[:]), nil
 }
 
@@ -269,14 +270,14 @@ func Thumbprint(pub crypto.PublicKey) (string, error) {
 func MarshalSet(keys []Key) ([]byte, error) {
 	b := []byte(`{"keys":[`)
 	for i, key := range keys {
-		required, err := members(key.Public)
-		if err != nil {
-			return nil, err
-		}
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, strings.TrimSuffix(required, "}")...)
+		var err error
+		if b, err = appendMembers(b, key.Public); err != nil {
+			return nil, err
+		}
+		b = b[:len(b)-1] // more members follow
 		for _, m := range [][2]string{{"use", key.Use}, {"alg", key.Algorithm}, {"kid", key.ID}} {
 			if m[1] == "" {
 				continue

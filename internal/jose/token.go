@@ -14,8 +14,8 @@ var b64 = base64.RawURLEncoding.Strict()
 
 // A Header is what a token says about itself. It is not to be believed: the
 // algorithm must be on the verifier's list, and KeyID only picks from the
-// verifier's keys. The members jku, jwk, x5u and x5c are never a source of
-// keys; they are not even read.
+// verifier's keys. The members jku, x5u and x5c are not even read, and jwk only
+// by [Token.HeaderKey]; [Token.Verify] takes keys from none of them.
 type Header struct {
 	Algorithm string // alg
 	KeyID     string // kid; "" if there is none. Whoever made the token chose it: never part of a path or a query
@@ -27,6 +27,7 @@ type Token struct {
 	// Header is as it came and not verified.
 	Header Header
 
+	header    Claims // all of the header
 	signed    string // header and payload as they came: what the signature covers
 	payload   []byte
 	signature []byte
@@ -58,7 +59,10 @@ func Parse(compact string, limit int) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Header, err = parseHeader(h); err != nil {
+	if t.header, err = ParseClaims(h); err != nil {
+		return nil, err
+	}
+	if t.Header, err = readHeader(t.header); err != nil {
 		return nil, err
 	}
 	// The five parts of a JWE end here: a dot is no base64url.
@@ -93,11 +97,7 @@ func decode64(s string) ([]byte, error) {
 	return b, nil
 }
 
-func parseHeader(b []byte) (Header, error) {
-	c, err := ParseClaims(b)
-	if err != nil {
-		return Header{}, err
-	}
+func readHeader(c Claims) (Header, error) {
 	// RFC 7515, 4.1.11: an extension that is not understood makes the token
 	// invalid. With b64 the payload would not be base64url.
 	if c.Has("crit") || c.Has("b64") {
@@ -116,6 +116,31 @@ func parseHeader(b []byte) (Header, error) {
 		return Header{}, malformed("typ is not a string")
 	}
 	return Header{Algorithm: alg, KeyID: kid, Type: typ}, nil
+}
+
+// HeaderKey returns the public key in the header's jwk (RFC 7515, 4.1.3).
+// Whoever made the token chose it: a signature that it verifies proves that
+// they hold its private half, not who they are. That is what a DPoP proof is
+// for; ask for it nowhere else.
+//
+// The key has the header's kid, whatever the jwk calls it, and no certificates,
+// so that [Token.Verify] considers it unless the jwk's use or alg say no. The
+// error is [ErrPrivateKey], [ErrWeakKey], [ErrUnsupportedKey], or
+// [ErrMalformed] if there is no key to be read.
+func (t *Token) HeaderKey() (Key, error) {
+	jwk, ok := t.header.Object("jwk")
+	if !ok {
+		return Key{}, malformed("header without a JWK object")
+	}
+	if slices.ContainsFunc(private, jwk.Has) {
+		return Key{}, ErrPrivateKey
+	}
+	key, err := parseKey(jwk)
+	if err != nil {
+		return Key{}, err
+	}
+	key.ID, key.X5C = t.Header.KeyID, nil
+	return key, nil
 }
 
 // UnverifiedClaims returns what the token claims although nobody has verified
