@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/json"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -42,10 +43,20 @@ func (s *sink) Write(b []byte) (int, error) { return s.body.Write(b) }
 // A work is one endpoint: what to ask of it, and what it cannot avoid.
 type work struct {
 	alg    string
+	proof  *proofKey // of a client whose tokens are bound to a key, or nil
 	make   func(b *bank, f *fintech) *http.Request
 	status int
 	verify int // signatures to verify
 	sign   int // signatures to make
+}
+
+// request returns an authenticated request of f, with a proof if there are to
+// be any.
+func (w work) request(b *bank, f *fintech, path string, v url.Values) *http.Request {
+	if w.proof != nil {
+		return f.prove(b, path, v, w.proof)
+	}
+	return f.request(path, f.authenticate(b, v))
 }
 
 func ofAlg(b *testing.B, alg string) (*bank, *fintech) {
@@ -65,26 +76,48 @@ func ofAlg(b *testing.B, alg string) (*bank, *fintech) {
 	}), f
 }
 
-var works = map[string]func(alg string) work{
-	"PAR": func(alg string) work {
-		return work{alg: alg, status: 201, verify: 1, make: func(b *bank, f *fintech) *http.Request {
-			return f.request("/par", f.authenticate(b, f.pushable()))
-		}}
+// works are the endpoints, for a client whose tokens are bound to its
+// certificate or, with a key, to that.
+var works = map[string]func(alg string, k *proofKey) work{
+	"PAR": func(alg string, k *proofKey) work {
+		w := work{alg: alg, proof: k, status: 201, verify: 1}
+		w.make = func(b *bank, f *fintech) *http.Request { return w.request(b, f, "/par", f.pushable()) }
+		return w.plus(k)
 	},
-	"TokenCode": func(alg string) work {
-		return work{alg: alg, status: 200, verify: 1, sign: 2, make: func(b *bank, f *fintech) *http.Request {
-			return f.request("/token", f.authenticate(b, f.redeemable(f.code(b))))
-		}}
+	"TokenCode": func(alg string, k *proofKey) work {
+		w := work{alg: alg, proof: k, status: 200, verify: 1, sign: 2}
+		w.make = func(b *bank, f *fintech) *http.Request {
+			return w.request(b, f, "/token", f.redeemable(f.code(b)))
+		}
+		return w.plus(k)
 	},
-	"TokenRefresh": func(alg string) work {
+	"TokenRefresh": func(alg string, k *proofKey) work {
+		w := work{alg: alg, proof: k, status: 200, verify: 1, sign: 1}
 		var refresh string
-		return work{alg: alg, status: 200, verify: 1, sign: 1, make: func(b *bank, f *fintech) *http.Request {
+		w.make = func(b *bank, f *fintech) *http.Request {
 			if refresh == "" {
-				refresh = f.tokens(b)["refresh_token"].(string)
+				out := &sink{header: make(http.Header)}
+				b.srv.ServeHTTP(out, w.request(b, f, "/token", f.redeemable(f.code(b))))
+				var got struct {
+					Refresh string `json:"refresh_token"`
+				}
+				if err := json.Unmarshal(out.body.Bytes(), &got); err != nil {
+					b.t.Fatal(err)
+				}
+				refresh = got.Refresh
 			}
-			return f.request("/token", f.authenticate(b, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}))
-		}}
+			return w.request(b, f, "/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}})
+		}
+		return w.plus(k)
 	},
+}
+
+// plus adds the verification of a proof to what cannot be avoided.
+func (w work) plus(k *proofKey) work {
+	if k != nil {
+		w.verify++
+	}
+	return w
 }
 
 // serve answers a batch of fresh requests and returns how long that took.
@@ -141,42 +174,50 @@ func (w work) floor() time.Duration {
 
 func benchmark(b *testing.B, name string) {
 	for _, alg := range []string{"ES256", "PS256"} {
-		w := works[name](alg)
 		bk, f := ofAlg(b, alg)
-		b.Run(alg, func(b *testing.B) {
-			b.ReportAllocs()
-			var reqs []*http.Request
-			out := &sink{header: make(http.Header)}
-			for i := 0; i < b.N; i++ {
-				if i%batch == 0 {
-					b.StopTimer()
-					reqs = reqs[:0]
-					for range batch {
-						reqs = append(reqs, w.make(bk, f))
-					}
-					b.StartTimer()
-				}
-				out.body.Reset()
-				bk.srv.ServeHTTP(out, reqs[i%batch])
-				if out.status != w.status {
-					b.Fatalf("status %d: %s", out.status, out.body.Bytes())
-				}
-			}
-		})
-		b.Run(alg+"/floor", func(b *testing.B) {
-			for i := 0; i < b.N; i += batch {
-				w.floor()
-			}
-		})
-		b.Run(alg+"/ratio", func(b *testing.B) {
-			var served, floor time.Duration
-			for i := 0; i < b.N; i += batch {
-				served += w.serve(b, bk, f)
-				floor += w.floor()
-			}
-			b.ReportMetric(float64(served)/float64(floor), "ratio")
-		})
+		measure(b, alg, works[name](alg, nil), bk, f)
+
+		k := &proofKey{Signer: f.key, alg: alg} // any key will do
+		bk, f = ofAlg(b, alg)
+		f.dpop()
+		measure(b, alg+"/DPoP", works[name](alg, k), bk, f)
 	}
+}
+
+func measure(b *testing.B, name string, w work, bk *bank, f *fintech) {
+	b.Run(name, func(b *testing.B) {
+		b.ReportAllocs()
+		var reqs []*http.Request
+		out := &sink{header: make(http.Header)}
+		for i := 0; i < b.N; i++ {
+			if i%batch == 0 {
+				b.StopTimer()
+				reqs = reqs[:0]
+				for range batch {
+					reqs = append(reqs, w.make(bk, f))
+				}
+				b.StartTimer()
+			}
+			out.body.Reset()
+			bk.srv.ServeHTTP(out, reqs[i%batch])
+			if out.status != w.status {
+				b.Fatalf("status %d: %s", out.status, out.body.Bytes())
+			}
+		}
+	})
+	b.Run(name+"/floor", func(b *testing.B) {
+		for i := 0; i < b.N; i += batch {
+			w.floor()
+		}
+	})
+	b.Run(name+"/ratio", func(b *testing.B) {
+		var served, floor time.Duration
+		for i := 0; i < b.N; i += batch {
+			served += w.serve(b, bk, f)
+			floor += w.floor()
+		}
+		b.ReportMetric(float64(served)/float64(floor), "ratio")
+	})
 }
 
 func BenchmarkPAR(b *testing.B)          { benchmark(b, "PAR") }
@@ -237,7 +278,7 @@ func BenchmarkGrowth(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			w := works["TokenRefresh"]("ES256")
+			w := works["TokenRefresh"]("ES256", nil)
 			b.ResetTimer()
 			var served, floor time.Duration
 			for i := 0; i < b.N; i += batch {

@@ -62,8 +62,12 @@ type Client struct {
 	JWKSURI            string          // jwks_uri: or where they are
 	CertificateSubject mtls.Subject    // tls_client_auth_*
 
-	CertificateBoundTokens bool   // tls_client_certificate_bound_access_tokens
-	IDTokenAlg             string // id_token_signed_response_alg; empty means the server's choice
+	// Access tokens are bound to the certificate of the client or to its proof
+	// key; exactly one is registered.
+	CertificateBoundTokens bool // tls_client_certificate_bound_access_tokens (RFC 8705, 3.4)
+	DPoPBoundTokens        bool // dpop_bound_access_tokens (RFC 9449, 5.2)
+
+	IDTokenAlg string // id_token_signed_response_alg; empty means the server's choice
 
 	// Metadata holds the other members as they were registered.
 	Metadata map[string]json.RawMessage
@@ -102,6 +106,7 @@ var clientMembers = []clientMember{
 	{"tls_client_auth_san_ip", func(c *Client) any { return &c.CertificateSubject.IP }},
 	{"tls_client_auth_san_email", func(c *Client) any { return &c.CertificateSubject.Email }},
 	{"tls_client_certificate_bound_access_tokens", func(c *Client) any { return &c.CertificateBoundTokens }},
+	{"dpop_bound_access_tokens", func(c *Client) any { return &c.DPoPBoundTokens }},
 	{"id_token_signed_response_alg", func(c *Client) any { return &c.IDTokenAlg }},
 }
 

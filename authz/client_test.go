@@ -22,7 +22,7 @@ const kakeiboJSON = `{
 	"jwks": {"keys": []}, "jwks_uri": "https://app.fintech.example/jwks",
 	"tls_client_auth_subject_dn": "CN=kakeibo", "tls_client_auth_san_dns": "a.example",
 	"tls_client_auth_san_uri": "urn:x", "tls_client_auth_san_ip": "192.0.2.1", "tls_client_auth_san_email": "a@b.example",
-	"tls_client_certificate_bound_access_tokens": true,
+	"tls_client_certificate_bound_access_tokens": true, "dpop_bound_access_tokens": true,
 	"id_token_signed_response_alg": "PS256",
 	"software_id": "4NRB1", "contacts": ["ops@fintech.example"]
 }`
@@ -36,8 +36,8 @@ func kakeibo() *authz.Client {
 		AuthMethod: "tls_client_auth", AuthSigningAlg: "ES256",
 		JWKS: json.RawMessage(`{"keys": []}`), JWKSURI: "https://app.fintech.example/jwks",
 		CertificateSubject:     mtls.Subject{DN: "CN=kakeibo", DNS: "a.example", URI: "urn:x", IP: "192.0.2.1", Email: "a@b.example"},
-		CertificateBoundTokens: true,
-		IDTokenAlg:             "PS256",
+		CertificateBoundTokens: true, DPoPBoundTokens: true,
+		IDTokenAlg: "PS256",
 		Metadata: map[string]json.RawMessage{
 			"software_id": json.RawMessage(`"4NRB1"`), "contacts": json.RawMessage(`["ops@fintech.example"]`),
 		},

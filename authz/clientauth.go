@@ -310,17 +310,6 @@ func (s *Server) checkRegistered(ctx context.Context, c *Client, chain []*x509.C
 	return nil
 }
 
-// holderOfKey returns the thumbprint to bind an access token to (RFC 8705, 3).
-func holderOfKey(c *caller) (string, error) {
-	if c.cert == nil {
-		return "", refuse("FAPI2-SP-5.3.2.1-5", invalidRequest, "a client certificate is required to bind the access token to")
-	}
-	if err := mtls.CheckKey(c.cert); err != nil { // a key that others can find binds to nobody
-		return "", unauthenticated("FAPI2-SP-5.4.1-2", err.Error())
-	}
-	return mtls.Thumbprint(c.cert), nil
-}
-
 // printable returns what an event may show of a name that a stranger chose.
 func printable(s string) string {
 	if len(s) > maxClientID {

@@ -21,7 +21,8 @@ type kept struct {
 var errNoCode = refuse("RFC6749-4.1.3-2", invalidGrant, "code is invalid, expired or was used")
 
 // exchangeCode turns an authorization code into tokens (RFC 6749, 4.1.3). The
-// client is already authenticated, and its certificate is at hand.
+// client is already authenticated, and whom the token will be bound to is
+// known.
 //
 // Every check comes before the claim, and nothing leaves before it: a refused
 // request costs the honest client nothing, a signer that fails does not burn
@@ -51,6 +52,9 @@ func (s *Server) exchangeCode(ctx context.Context, req *tokenRequest) (*tokenRes
 	}
 	if err := pkce.Verify(g.Code.Challenge, req.Get("code_verifier")); err != nil { // RFC 7636, 4.6
 		return nil, refuse("RFC7636-4.6-1", invalidGrant, "code_verifier is missing or does not match")
+	}
+	if g.Code.JKT != "" && g.Code.JKT != req.holder.JKT { // RFC 9449, 10
+		return nil, refuse("RFC9449-10-1", invalidGrant, "code is bound to another DPoP key")
 	}
 	if !s.now().Before(g.Code.Expires) { // FAPI 2.0 SP, 5.3.2.1-11
 		return nil, refuse("FAPI2-SP-5.3.2.1-11", invalidGrant, "code is invalid, expired or was used")
@@ -119,7 +123,7 @@ func (s *Server) reused(ctx context.Context, req *tokenRequest, g *kept) error {
 	}
 	s.audit(ctx, Event{
 		Kind: grantRevoked, Endpoint: "token", Client: g.Client, Subject: g.Subject, Grant: g.record.Key,
-		Certificate: req.cert, Rule: "RFC6749-4.1.2-3", Reason: "its code was presented again",
+		Certificate: req.holder.X5T, Key: req.holder.JKT, Rule: "RFC6749-4.1.2-3", Reason: "its code was presented again",
 	})
 	return refuse("FAPI2-SP-5.3.2.2-9", invalidGrant, "code is invalid, expired or was used")
 }
@@ -172,7 +176,7 @@ func (s *Server) issue(ctx context.Context, req *tokenRequest, g *kept, scopes [
 	if err != nil {
 		return nil, err
 	}
-	return &tokenResponse{access: access, life: life, scopes: scopes}, nil
+	return &tokenResponse{access: access, typ: req.tokenType(), life: life, scopes: scopes}, nil
 }
 
 // idToken signs the ID token of g (OIDC Core, 2 and 3.1.3.3), or returns ""

@@ -85,6 +85,11 @@ type Config struct {
 	// no refresh token.
 	GrantLifetime time.Duration
 
+	// DPoPNonces optionally demands a nonce of the server's in every DPoP proof
+	// (RFC 9449, 8). Nonces are made from Secrets, so that any node takes what
+	// another gave.
+	DPoPNonces bool
+
 	// FetchRoots optionally replaces the system's certificate authorities for
 	// fetching a client's jwks_uri.
 	FetchRoots *x509.CertPool

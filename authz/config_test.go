@@ -66,6 +66,8 @@ func TestNewRefuses(t *testing.T) {
 		{"a negative life", func(c *authz.Config) { c.AccessTokenLifetime = -time.Second }, []string{"Config"}},
 		{"half a second", func(c *authz.Config) { c.AccessTokenLifetime = 500 * time.Millisecond }, []string{"Config"}},
 		{"OIDC-IT-17 an ID token of a day", func(c *authz.Config) { c.IDTokenLifetime = 24 * time.Hour }, []string{"OIDC-IT-17"}},
+		{"RFC9449-4.3-13 an international host", func(c *authz.Config) { c.Issuer = "https://bänk.example" }, []string{"RFC9449-4.3-13"}},
+		{"RFC9449-4.3-13 an international alias", func(c *authz.Config) { c.MTLSBase = "https://mtls.bänk.example" }, []string{"RFC9449-4.3-13"}},
 		{"an unknown profile", func(c *authz.Config) { c.Profiles = []authz.Profile{"fapi3"} }, []string{"Config"}},
 		{"everything at once", func(c *authz.Config) {
 			*c = authz.Config{Issuer: "http://as.bank.example/", CodeLifetime: time.Hour}
@@ -175,7 +177,8 @@ func TestCheckClient(t *testing.T) {
 		{"RFC8705-2.2-1 no certificate", selfSignedClient("a"), func(c *authz.Client) { c.JWKS = keyClient("a").JWKS }, []string{"RFC8705-2.2-1"}},
 		{"RFC9101-9-2 signed requests alone", keyClient("a"), demanding("require_signed_request_object", "true"), []string{"RFC9101-9-2"}},
 		{"RFC9101-9-2 or not", keyClient("a"), demanding("require_signed_request_object", "false"), nil},
-		{"RFC9449-5.2-1 tokens bound to a key", keyClient("a"), demanding("dpop_bound_access_tokens", "true"), []string{"RFC9449-5.2-1"}},
+		{"RFC9449-5.2-1 tokens bound to a key", keyClient("a").dpop(), func(*authz.Client) {}, nil},
+		{"FAPI2-SP-5.3.2.1-5 tokens bound in two ways", keyClient("a").dpop(), func(c *authz.Client) { c.CertificateBoundTokens = true }, []string{"FAPI2-SP-5.3.2.1-5"}},
 		{"OIDC-IT-13 encrypted ID tokens", keyClient("a"), demanding("id_token_encrypted_response_alg", `"RSA-OAEP-256"`), []string{"OIDC-IT-13"}},
 		{"OIDC-SU-1 pairwise subjects", keyClient("a"), demanding("subject_type", `"pairwise"`), []string{"OIDC-SU-1"}},
 		{"OIDC-SU-1 public subjects", keyClient("a"), demanding("subject_type", `"public"`), nil},

@@ -36,7 +36,7 @@ func (s *Server) exchangeCredentials(ctx context.Context, req *tokenRequest) (*t
 	if err != nil {
 		return nil, err
 	}
-	return &tokenResponse{access: access, life: life, scopes: scopes}, nil
+	return &tokenResponse{access: access, typ: req.tokenType(), life: life, scopes: scopes}, nil
 }
 
 // own returns the scopes of a client that concern itself and not a customer,

@@ -180,6 +180,7 @@ func (in *Interaction) grant(d Decision, code grant.Secret) *grant.Grant {
 			RedirectURI: req.RedirectURI,
 			Challenge:   req.Challenge,
 			Nonce:       req.Nonce,
+			JKT:         req.JKT,
 		},
 	}
 	if d.Scopes != nil {

@@ -44,6 +44,7 @@ type document struct {
 	Scopes           []string `json:"scopes_supported,omitempty"`
 	AuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
 	AuthAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	DPoPAlgs         []string `json:"dpop_signing_alg_values_supported"`
 	CertificateBound bool     `json:"tls_client_certificate_bound_access_tokens"`
 
 	Request    bool `json:"request_parameter_supported"`
@@ -70,6 +71,7 @@ func (s *Server) describe(algs []string) *document {
 		Scopes:           c.Scopes,
 		AuthMethods:      []string{methodPrivateKeyJWT},
 		AuthAlgs:         s.algs(),
+		DPoPAlgs:         s.algs(),
 		CertificateBound: true,
 	}
 	if c.Authorities != nil {

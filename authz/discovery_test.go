@@ -47,6 +47,7 @@ func TestMetadata(t *testing.T) {
 		"scopes_supported":                                 list("openid", "accounts", "payments"),
 		"token_endpoint_auth_methods_supported":            list("private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"),
 		"token_endpoint_auth_signing_alg_values_supported": algs,
+		"dpop_signing_alg_values_supported":                algs,
 		"tls_client_certificate_bound_access_tokens":       true,
 		"request_parameter_supported":                      false,
 		"request_uri_parameter_supported":                  false,

@@ -14,7 +14,7 @@
 //	/authorize  RFC 6749, 3.1; RFC 9207     authorize.go, interaction.go, decision.go
 //	/token      RFC 6749, 3.2               tokens.go, code.go, refresh.go, credentials.go
 //	            RFC 7523; RFC 8705, 2       clientauth.go, keys.go
-//	            RFC 8705, 3                 tokens.go
+//	            RFC 8705, 3; RFC 9449, 5    holder.go
 //	/jwks       RFC 7517                    discovery.go
 //	metadata    RFC 8414; RFC 8705, 5       discovery.go
 //

@@ -36,6 +36,8 @@ const (
 	invalidRequestURI           Code = "invalid_request_uri"           // RFC 9101, 7
 	requestNotSupported         Code = "request_not_supported"         // OIDC Core, 3.1.2.6
 	registrationNotSupported    Code = "registration_not_supported"    // OIDC Core, 3.1.2.6
+	invalidDPoPProof            Code = "invalid_dpop_proof"            // RFC 9449, 5
+	useDPoPNonce                Code = "use_dpop_nonce"                // RFC 9449, 8
 	serverError                 Code = "server_error"
 )
 

@@ -22,8 +22,8 @@ const (
 // An Event tells an operator one thing that happened, and for a refusal the
 // row of the specifications it rests on. What is not known or does not apply is
 // empty. It is made of names, digests and the
-// library's own words: the engine puts no code, handle, token or assertion
-// into one.
+// library's own words: the engine puts no code, handle, token, assertion or
+// proof into one.
 type Event struct {
 	// Kind says what happened:
 	//
@@ -46,6 +46,7 @@ type Event struct {
 	Scopes    []string  // asked for, or granted
 
 	Certificate string // x5t#S256 of the client's certificate (RFC 8705, 3.1)
+	Key         string // jkt of the client's proof key (RFC 9449, 6.1)
 	Token       string // jti of the access token issued
 
 	Code   Code   // what the client was told, if it was refused
@@ -70,6 +71,7 @@ func (e Event) LogValue() slog.Value {
 	add("grant_type", e.GrantType)
 	add("scope", strings.Join(e.Scopes, " "))
 	add("certificate", e.Certificate)
+	add("key", e.Key)
 	add("token", e.Token)
 	add("code", string(e.Code))
 	add("rule", e.Rule)

@@ -3,6 +3,7 @@ package authz_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -68,12 +69,41 @@ func TestForgedInteraction(t *testing.T) {
 // TestNoSecretInEvents runs the story and every kind of refusal, and looks for
 // everything secret that was on the wire in everything the operator sees.
 func TestNoSecretInEvents(t *testing.T) {
-	f := keyClient("kakeibo")
+	t.Run("FAPI2-SP-7-1 bound to a certificate", func(t *testing.T) { noSecretInEvents(t, keyClient("kakeibo"), nil) })
+	t.Run("FAPI2-SP-7-1 bound to a key", func(t *testing.T) {
+		k := newProofKey()
+		for _, e := range noSecretInEvents(t, keyClient("kakeibo").dpop(), k) {
+			proved := e.Endpoint == "par" || e.Endpoint == "token"
+			if bad := e.Rule == "RFC7523-2.2-2" || strings.HasPrefix(e.Rule, "RFC9449-4") || e.Rule == "RFC6749-3.1-2"; proved && !bad && e.Key != k.jkt() {
+				t.Errorf("%s %s has key %q, want %q", e.Kind, e.Rule, e.Key, k.jkt())
+			} else if (bad || !proved) && e.Key != "" {
+				t.Errorf("%s %s has key %q, which was not proved", e.Kind, e.Rule, e.Key)
+			}
+		}
+	})
+}
+
+func noSecretInEvents(t *testing.T, f *fintech, k *proofKey) []authz.Event {
 	b := newBank(t, clients(f))
 	var secrets []string
 	keep := func(s string) string { secrets = append(secrets, s); return s }
+	var spoil func(string) string // makes the proofs that follow bad ones
+	send := func(path string, form url.Values) map[string]any {
+		keep(form.Get("client_assertion"))
+		r := f.request(path, form)
+		if k != nil {
+			c := k.claims(b, path)
+			keep(c["jti"].(string))
+			proof := k.sign(c)
+			if spoil != nil {
+				proof = spoil(proof)
+			}
+			r.Header.Set("DPoP", keep(proof))
+		}
+		return object(t, b.do(r))
+	}
 
-	uri := keep(f.push(b, f.pushable()))
+	uri := keep(send("/par", f.authenticate(b, f.pushable()))["request_uri"].(string))
 	res, err := (&browser{b: b}).decide(f, uri, b.approval())
 	if err != nil {
 		t.Fatal(err)
@@ -90,9 +120,7 @@ func TestNoSecretInEvents(t *testing.T) {
 		{"grant_type": {"refresh_token"}, "refresh_token": {keep("not-a-refresh-token")}},
 		{"grant_type": {"authorization_code"}, "code": {code, code}},
 	} {
-		form := f.authenticate(b, v)
-		keep(form.Get("client_assertion"))
-		got := object(t, b.do(f.request("/token", form)))
+		got := send("/token", f.authenticate(b, v))
 		for _, name := range []string{"access_token", "refresh_token", "id_token"} {
 			if s, ok := got[name].(string); ok {
 				keep(s)
@@ -100,8 +128,25 @@ func TestNoSecretInEvents(t *testing.T) {
 		}
 	}
 	form := f.authenticate(b, f.pushable())
-	form.Set("client_assertion", keep(form.Get("client_assertion")+"x"))
-	b.do(f.request("/par", form))
+	form.Set("client_assertion", form.Get("client_assertion")+"x")
+	send("/par", form)
+	if k != nil {
+		for _, spoil = range []func(string) string{
+			func(p string) string { return p + "x" },
+			func(p string) string { return p[:len(p)-8] + "AAAAAAAA" },
+			func(p string) string { return k.sign(map[string]any{"jti": keep(rand.Text())}) },
+		} {
+			send("/par", f.authenticate(b, f.pushable()))
+			send("/token", f.authenticate(b, url.Values{"grant_type": {"client_credentials"}}))
+		}
+		spoil = nil
+		send("/par", f.authenticate(b, changed(f.pushable(), "dpop_jkt", k.jkt())))
+		once := k.sign(k.claims(b, "/token"))
+		spoil = func(string) string { return once }
+		for range 2 {
+			send("/token", f.authenticate(b, url.Values{"grant_type": {"client_credentials"}}))
+		}
+	}
 	(&browser{b: b}).open(f, uri)
 
 	var log bytes.Buffer
@@ -116,10 +161,11 @@ func TestNoSecretInEvents(t *testing.T) {
 	for _, s := range secrets {
 		for _, part := range append(strings.Split(s, "."), strings.TrimPrefix(s, "urn:ietf:params:oauth:request_uri:")) {
 			if len(part) > 16 && strings.Contains(log.String(), part) {
-				t.Errorf("FAPI2-SP-7-1: the operator sees %q", part)
+				t.Errorf("the operator sees %q", part)
 			}
 		}
 	}
+	return b.events
 }
 
 func TestLogEvents(t *testing.T) {

@@ -32,6 +32,9 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request, ev *Event) error {
 	if err != nil {
 		return err
 	}
+	if req.JKT, err = s.codeKey(w, r, c, f, ev); err != nil { // RFC 9449, 10
+		return err
+	}
 	handle := grant.NewHandle()
 	req.Locator, req.Secret = handle.Locator, handle.Secret.Digest()
 	req.Expires = s.now().Add(s.config.RequestLifetime)

@@ -86,9 +86,12 @@ var fapi2Security = []rule{
 	{id: "FAPI2-SP-5.3.2.1-6", remedy: "register private_key_jwt, tls_client_auth or self_signed_tls_client_auth", client: func(p *policy, c *Client) string {
 		return outside("token_endpoint_auth_method", c.AuthMethod, p.authMethods)
 	}},
-	{id: "FAPI2-SP-5.3.2.1-5", remedy: "register tls_client_certificate_bound_access_tokens as true", client: func(_ *policy, c *Client) string {
-		if !c.CertificateBoundTokens {
+	{id: "FAPI2-SP-5.3.2.1-5", remedy: "register tls_client_certificate_bound_access_tokens or dpop_bound_access_tokens as true", client: func(_ *policy, c *Client) string {
+		switch {
+		case !c.CertificateBoundTokens && !c.DPoPBoundTokens:
 			return "access tokens would not be bound to the client"
+		case c.CertificateBoundTokens && c.DPoPBoundTokens:
+			return "access tokens would be bound in two ways"
 		}
 		return ""
 	}},
@@ -193,7 +196,6 @@ var fapi2Security = []rule{
 // client less than it registered for. Each is harmless as the value given.
 var demands = []struct{ member, rule, harmless string }{
 	{"require_signed_request_object", "RFC9101-9-2", "false"},
-	{"dpop_bound_access_tokens", "RFC9449-5.2-1", "false"},
 	{"id_token_encrypted_response_alg", "OIDC-IT-13", ""},
 	{"subject_type", "OIDC-SU-1", `"public"`},
 	{"default_max_age", "OIDR-16", ""},

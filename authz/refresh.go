@@ -14,7 +14,8 @@ import (
 // the client, whose authentication protects it better than a race over which
 // copy is the newest. It only reads the grant, so that any number of refreshes
 // do not meet, and the new access token is bound to the certificate of this
-// request (RFC 8705, 7.1).
+// request (RFC 8705, 7.1) or the key of its proof, be it another than before
+// (RFC 9449, 5).
 func (s *Server) exchangeRefresh(ctx context.Context, req *tokenRequest) (*tokenResponse, error) {
 	if req.Get("refresh_token") == "" {
 		return nil, refuse("RFC6749-6-1", invalidRequest, "refresh_token is missing")

@@ -10,6 +10,7 @@ import (
 	"github.com/aikagi/aikagi/internal/fetch"
 	"github.com/aikagi/aikagi/internal/jose"
 	"github.com/aikagi/aikagi/mtls"
+	"github.com/aikagi/aikagi/token/dpop"
 )
 
 // A Server is an authorization server. It is an http.Handler for all of its
@@ -19,6 +20,8 @@ type Server struct {
 	config Config
 	keys   *clientKeys
 	seal   *sealer
+	proofs *dpop.Verifier
+	nonces *dpop.Nonces // nil: none are demanded
 	routes []Route
 	byPath map[string]http.Handler
 	path   string // of the issuer
@@ -55,6 +58,9 @@ func New(c Config) (*Server, error) {
 			return err
 		},
 	})
+	if err := s.takeProofs(); err != nil {
+		return nil, err
+	}
 	s.mount()
 	return s, nil
 }

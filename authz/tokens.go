@@ -19,13 +19,23 @@ import (
 type tokenRequest struct {
 	form.Values
 	client *caller
-	cert   string // x5t#S256 to bind the access token to
+	holder token.Confirmation // whom the access token is bound to
 	event  *Event
+}
+
+// tokenType returns the token_type that says how the access token is to be
+// presented (RFC 6750, 4 and RFC 9449, 5).
+func (req *tokenRequest) tokenType() string {
+	if req.holder.JKT != "" {
+		return "DPoP"
+	}
+	return "Bearer"
 }
 
 // A tokenResponse is what leaves (RFC 6749, 5.1).
 type tokenResponse struct {
 	access  string
+	typ     string // token_type
 	life    time.Duration
 	refresh string // or ""
 	id      string // or ""
@@ -49,7 +59,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, ev *Event) error 
 		return err
 	}
 	ev.GrantType = f.Get("grant_type")
-	if req.cert, err = holderOfKey(c); err != nil { // FAPI 2.0 SP, 5.3.2.1-5
+	if req.holder, err = s.holder(w, r, c, ev); err != nil { // FAPI 2.0 SP, 5.3.2.1-5
 		return err
 	}
 	if err := s.checkResource(f); err != nil { // RFC 8707, 2.2
@@ -94,7 +104,8 @@ func (s *Server) grantType(c *caller, t string) (exchange, error) {
 }
 
 // access signs an access token with what a has, for client req.client (RFC
-// 9068), bound to its certificate (RFC 8705, 3.1).
+// 9068), bound to its certificate (RFC 8705, 3.1) or its proof key (RFC 9449,
+// 6.1).
 func (s *Server) access(ctx context.Context, req *tokenRequest, a *token.Access, life time.Duration) (string, error) {
 	now := s.now()
 	a.Issuer = s.config.Issuer
@@ -102,7 +113,7 @@ func (s *Server) access(ctx context.Context, req *tokenRequest, a *token.Access,
 	a.ID = randomText()
 	a.Audience = []string{s.config.Resource}
 	a.IssuedAt, a.Expires = now, now.Add(life)
-	a.Confirmation = token.Confirmation{X5T: req.cert}
+	a.Confirmation = req.holder
 	req.event.Token = a.ID
 	return s.sign(req.client, "", func(alg string) (string, error) {
 		return token.SignAccess(ctx, s.config.Keys, alg, a)
@@ -136,7 +147,7 @@ func (s *Server) sign(c *caller, registered string, f func(alg string) (string, 
 func (t *tokenResponse) write(w http.ResponseWriter) {
 	o := jsonw.New(1024)
 	o.String("access_token", t.access)
-	o.String("token_type", "Bearer")
+	o.String("token_type", t.typ)
 	o.Int("expires_in", int64(t.life/time.Second))
 	if t.refresh != "" {
 		o.String("refresh_token", t.refresh)

@@ -14,12 +14,19 @@ import (
 // after the other, by the time it takes with a store a second away.
 func TestWaits(t *testing.T) {
 	const latency = time.Second
-	for _, f := range []*fintech{keyClient("kakeibo"), tlsClient("kakeibo"), selfSignedClient("kakeibo")} {
-		replay := 1 // for the assertion's jti
-		if f.AuthMethod != "private_key_jwt" {
+	for _, f := range []*fintech{
+		keyClient("kakeibo"), tlsClient("kakeibo"), selfSignedClient("kakeibo"),
+		keyClient("kakeibo").dpop(), tlsClient("kakeibo").dpop(), selfSignedClient("kakeibo").dpop(),
+	} {
+		var k *proofKey
+		name, replay := f.AuthMethod, 1 // for the jti of assertion and proof, side by side
+		if f.DPoPBoundTokens {
+			k = newProofKey()
+			name += " and DPoP"
+		} else if f.AuthMethod != "private_key_jwt" {
 			replay = 0
 		}
-		t.Run(f.AuthMethod, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBank(t, clients(f), func(c *authz.Config) { c.Store = &storetest.Faulty{Store: c.Store, Latency: latency} })
 				waits := func(step string, want int, do func()) {
@@ -32,7 +39,7 @@ func TestWaits(t *testing.T) {
 				}
 				ok := func(v url.Values) map[string]any {
 					t.Helper()
-					status, got := f.token(b, v)
+					status, got := f.post(b, "/token", v, k)
 					if status != 200 {
 						t.Errorf("%s: %d %v", v.Get("grant_type"), status, got)
 					}
@@ -40,7 +47,10 @@ func TestWaits(t *testing.T) {
 				}
 				var uri, id, code, refresh string
 				br := &browser{b: b}
-				waits("PAR", 1, func() { uri = f.push(b, f.pushable()) })
+				waits("PAR", 1, func() {
+					_, got := f.post(b, "/par", f.pushable(), k)
+					uri, _ = got["request_uri"].(string)
+				})
 				waits("authorize", 1, func() { id = br.begin(f, uri) })
 				waits("a later page", 1, func() { br.resume(id) })
 				waits("approve", 4, func() {

@@ -12,12 +12,16 @@ import (
 const typeAccess = "at+jwt"
 
 // A Confirmation says in whose hands a token is good (RFC 7800): its claim
-// cnf.
+// cnf. Exactly one member is set.
 type Confirmation struct {
 	// X5T is the thumbprint of the client's certificate, x5t#S256: the
 	// SHA-256 of its DER in base64url without padding, 43 characters (RFC
 	// 8705, 3.1). Package mtls computes it.
 	X5T string
+
+	// JKT is the thumbprint of the client's proof key, jkt: the SHA-256 of RFC
+	// 7638 in base64url, 43 characters (RFC 9449, 6.1).
+	JKT string
 }
 
 // Access is what a JWT access token says (RFC 9068).
@@ -115,15 +119,22 @@ func (w *claimWriter) scope(scopes []string) {
 }
 
 func (w *claimWriter) confirmation(c Confirmation) {
-	if c.X5T == "" {
+	name, thumbprint := "x5t#S256", c.X5T
+	if c.JKT != "" {
+		name, thumbprint = "jkt", c.JKT
+	}
+	switch {
+	case thumbprint == "":
 		w.fail("token is bound to nothing") // FAPI 2.0 SP, 5.3.2.1-4
 		return
-	}
-	if !isThumbprint(c.X5T) {
+	case c.X5T != "" && c.JKT != "":
+		w.fail("token is bound to a certificate and to a key")
+		return
+	case !isThumbprint(thumbprint):
 		w.fail("confirmation is no SHA-256 thumbprint in base64url")
 		return
 	}
-	w.o.Raw("cnf", []byte(`{"x5t#S256":"`+c.X5T+`"}`))
+	w.o.Raw("cnf", []byte(`{"`+name+`":"`+thumbprint+`"}`))
 }
 
 // isThumbprint reports whether s is 32 octets in base64url, spelled the one

@@ -6,42 +6,52 @@ import (
 	"strings"
 )
 
+// The schemes by which a token may be presented: one that is bound to a
+// certificate as Bearer (RFC 8705, 3), one that is bound to a key as DPoP (RFC
+// 9449, 7.1).
+const (
+	schemeBearer = "Bearer"
+	schemeDPoP   = "DPoP"
+)
+
 // maxToken bounds a token's length. Ours have a tenth of it.
 const maxToken = 8 << 10
 
-// bearer returns the token that r carries, in the one place where it may
-// stand: a single Authorization header. A token in the form body is not looked
-// for, so that the body stays the host's to read.
-func bearer(r *http.Request) (string, error) {
+// presented returns the token that r carries and the scheme it comes with, in
+// the one place where it may stand: a single Authorization header. A token in
+// the form body is not looked for, so that the body stays the host's to read.
+// With an error, the scheme is there if one was meant.
+func presented(r *http.Request) (scheme, token string, err error) {
 	// Also beside a header: the URL is in the logs of every hop, and a client
 	// that puts tokens there must learn of it.
 	if inQuery(r.URL.RawQuery, "access_token") {
-		return "", &Error{Status: 400, Code: invalidRequest, Rule: "FAPI2-SP-5.3.4-2",
+		return "", "", &Error{Status: 400, Code: invalidRequest, Rule: "FAPI2-SP-5.3.4-2",
 			Description: "access_token is not accepted in the URL"}
 	}
 	headers := r.Header["Authorization"]
 	switch len(headers) {
 	case 0:
-		return "", unauthenticated()
+		return "", "", unauthenticated()
 	case 1:
 	default:
-		return "", &Error{Status: 400, Code: invalidRequest, Rule: "RFC6750-2-1",
+		return "", "", &Error{Status: 400, Code: invalidRequest, Rule: "RFC6750-2-1",
 			Description: "more than one Authorization header"}
 	}
-	scheme, credentials, _ := strings.Cut(headers[0], " ")
+	scheme, token, _ = strings.Cut(headers[0], " ")
 	switch {
-	case strings.EqualFold(scheme, "Bearer"): // RFC 9110, 11.1
-	case strings.EqualFold(scheme, "DPoP"):
-		return "", refuseToken("FAPI2-SP-5.3.4-1", "DPoP is not accepted here")
+	case strings.EqualFold(scheme, schemeBearer): // RFC 9110, 11.1
+		scheme = schemeBearer
+	case strings.EqualFold(scheme, schemeDPoP):
+		scheme = schemeDPoP
 	default:
-		return "", unauthenticated() // RFC 6750, 3.1: a scheme we do not know is no attempt
+		return "", "", unauthenticated() // RFC 6750, 3.1: a scheme we do not know is no attempt
 	}
-	credentials = strings.TrimLeft(credentials, " ")
-	if len(credentials) > maxToken {
-		return "", &Error{Status: 400, Code: invalidRequest, Rule: "RFC6750-2.1-1",
+	token = strings.TrimLeft(token, " ")
+	if len(token) > maxToken {
+		return scheme, "", &Error{Status: 400, Code: invalidRequest, Rule: "RFC6750-2.1-1",
 			Description: "the token is too long"}
 	}
-	return credentials, nil
+	return scheme, token, nil
 }
 
 // unauthenticated answers a request that carries no credentials we know.

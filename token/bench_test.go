@@ -7,23 +7,30 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aikagi/aikagi/internal/jose"
+	"github.com/aikagi/aikagi/store"
 	"github.com/aikagi/aikagi/token"
 )
 
-func BenchmarkVerifierCheckES256(b *testing.B)    { benchCheck(b, "ES256") }
-func BenchmarkVerifierCheckES256Raw(b *testing.B) { benchRaw(b, rawVerify(b, "ES256")) }
-func BenchmarkVerifierCheckPS256(b *testing.B)    { benchCheck(b, "PS256") }
-func BenchmarkVerifierCheckPS256Raw(b *testing.B) { benchRaw(b, rawVerify(b, "PS256")) }
-func BenchmarkVerifierCheckEdDSA(b *testing.B)    { benchCheck(b, "EdDSA") }
-func BenchmarkVerifierCheckEdDSARaw(b *testing.B) { benchRaw(b, rawVerify(b, "EdDSA")) }
-func BenchmarkSignAccessES256(b *testing.B)       { benchSign(b, "ES256") }
-func BenchmarkSignAccessES256Raw(b *testing.B)    { benchRaw(b, rawSign(b, "ES256")) }
-func BenchmarkSignAccessPS256(b *testing.B)       { benchSign(b, "PS256") }
-func BenchmarkSignAccessPS256Raw(b *testing.B)    { benchRaw(b, rawSign(b, "PS256")) }
+func BenchmarkVerifierCheckES256(b *testing.B)     { benchCheck(b, "ES256") }
+func BenchmarkVerifierCheckES256Raw(b *testing.B)  { benchRaw(b, rawVerify(b, "ES256")) }
+func BenchmarkVerifierCheckPS256(b *testing.B)     { benchCheck(b, "PS256") }
+func BenchmarkVerifierCheckPS256Raw(b *testing.B)  { benchRaw(b, rawVerify(b, "PS256")) }
+func BenchmarkVerifierCheckEdDSA(b *testing.B)     { benchCheck(b, "EdDSA") }
+func BenchmarkVerifierCheckEdDSARaw(b *testing.B)  { benchRaw(b, rawVerify(b, "EdDSA")) }
+func BenchmarkVerifierCheckDPoPES256(b *testing.B) { benchCheckDPoP(b, "ES256") }
+func BenchmarkVerifierCheckDPoPPS256(b *testing.B) { benchCheckDPoP(b, "PS256") }
+func BenchmarkVerifierCheckDPoPEdDSA(b *testing.B) { benchCheckDPoP(b, "EdDSA") }
+func BenchmarkSignAccessES256(b *testing.B)        { benchSign(b, "ES256") }
+func BenchmarkSignAccessES256Raw(b *testing.B)     { benchRaw(b, rawSign(b, "ES256")) }
+func BenchmarkSignAccessPS256(b *testing.B)        { benchSign(b, "PS256") }
+func BenchmarkSignAccessPS256Raw(b *testing.B)     { benchRaw(b, rawSign(b, "PS256")) }
 
 // benchCheck measures a request with a certificate-bound token, whose floor is
 // one verification.
@@ -47,6 +54,71 @@ func benchCheck(b *testing.B, alg string) {
 		_, err := v.Check(r, need)
 		return err
 	})
+}
+
+// benchCheckDPoP measures a request with a token that is bound to a key, and a
+// fresh proof by that key each time, whose floor is two verifications. The
+// proofs are made while the clock stands still. Token and proof have the same
+// algorithm.
+func benchCheckDPoP(b *testing.B, alg string) {
+	key := benchKey(b, alg)
+	keys, err := token.NewKeySet(key)
+	if err != nil {
+		b.Fatal(err)
+	}
+	jkt, err := jose.Thumbprint(key.Signer.Public())
+	if err != nil {
+		b.Fatal(err)
+	}
+	a := goodAccess()
+	a.GrantID, a.Confirmation = grantID, token.Confirmation{JKT: jkt}
+	compact, err := token.SignAccess(b.Context(), keys, alg, a)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := config(b)
+	c.Keys, c.Origins, c.Replays = keys, []string{audience}, &store.Memory{Now: clock}
+	v := verifier(b, c)
+	header := marshal(b, object{"typ": "dpop+jwt", "alg": alg, "jwk": benchJWK(b, key.Signer.Public())})
+	sum := sha256.Sum256([]byte(compact))
+	need := token.Require{Scopes: []string{"accounts"}}
+	raw := rawVerify(b, alg)
+	var requests []*http.Request
+	n := 0
+	ratio(b, func() error {
+		if err := raw(); err != nil {
+			return err
+		}
+		return raw()
+	}, func() error {
+		if n == len(requests) {
+			b.StopTimer()
+			requests, n = requests[:0], 0
+			for range 256 {
+				r := request(b, "DPoP "+compact)
+				claims := object{"jti": rand.Text(), "htm": "GET", "htu": audience + "/accounts", "iat": now.Unix(), "ath": b64.EncodeToString(sum[:])}
+				r.Header.Set("DPoP", forge(b, header, marshal(b, claims), key.Signer))
+				requests = append(requests, r)
+			}
+			b.StartTimer()
+		}
+		n++
+		_, err := v.Check(requests[n-1], need)
+		return err
+	})
+}
+
+// benchJWK returns the public members of a key.
+func benchJWK(b *testing.B, pub crypto.PublicKey) object {
+	set, err := jose.MarshalSet([]jose.Key{{Public: pub}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var parsed struct{ Keys []object }
+	if err := json.Unmarshal(set, &parsed); err != nil {
+		b.Fatal(err)
+	}
+	return parsed.Keys[0]
 }
 
 func benchSign(b *testing.B, alg string) {

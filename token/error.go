@@ -1,6 +1,7 @@
 package token
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -12,6 +13,7 @@ const (
 	invalidRequest    = "invalid_request"
 	invalidToken      = "invalid_token"
 	insufficientScope = "insufficient_scope"
+	invalidDPoPProof  = "invalid_dpop_proof" // RFC 9449, 7.1
 )
 
 // Error is a refusal: the caller is told why, in the terms of RFC 6750, 3.
@@ -38,6 +40,8 @@ type Error struct {
 
 	// Err is in words only the operator may see. It may be nil.
 	Err error
+
+	scheme string // that the token came with, or ""
 }
 
 // Error returns the refusal in words for the operator.
@@ -67,18 +71,36 @@ func (e *Error) status() int {
 	return e.Status
 }
 
-// challenge returns the value of WWW-Authenticate. There is always a realm:
-// the scheme must not stand alone (RFC 6750, 3).
-func (e *Error) challenge(realm string) string {
+// underScheme returns err with the scheme that the token came with. What a
+// host's hook returned may be shared, and is not changed.
+func underScheme(err error, scheme string) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	with := *e
+	with.scheme = scheme
+	return &with
+}
+
+// challenge returns the value of one WWW-Authenticate. There is always an
+// attribute: the scheme must not stand alone (RFC 6750, 3). The error stands
+// in the challenge of the scheme that was used (RFC 9449, 7.2), and in none if
+// there were no credentials (RFC 6750, 3.1).
+func (e *Error) challenge(scheme, realm, algs string) string {
 	var b strings.Builder
-	b.WriteString(`Bearer realm="` + realm + `"`)
-	for _, a := range [...]struct{ name, value string }{
-		{"error", e.Code}, {"error_description", e.Description}, {"scope", e.Scope},
-	} {
-		// RFC 6750, 3.1: without credentials no word about an error.
-		if e.Code != "" && a.value != "" {
-			b.WriteString(", " + a.name + `="` + clean(a.value) + `"`)
+	b.WriteString(scheme + ` realm="` + realm + `"`)
+	if e.Code != "" && (e.scheme == scheme || e.scheme == "") {
+		for _, a := range [...]struct{ name, value string }{
+			{"error", e.Code}, {"error_description", e.Description}, {"scope", e.Scope},
+		} {
+			if a.value != "" {
+				b.WriteString(", " + a.name + `="` + clean(a.value) + `"`)
+			}
 		}
+	}
+	if algs != "" {
+		b.WriteString(`, algs="` + algs + `"`)
 	}
 	return b.String()
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"strings"
 )
 
 // Handler returns a handler that lets through to next what [Verifier.Check]
@@ -15,7 +16,9 @@ import (
 //
 // It names every answer, its own and next's, by x-fapi-interaction-id, the
 // caller's if that is a UUID and a new one if not; next finds the name in
-// w.Header() and should log it.
+// w.Header() and should log it. Where nonces are demanded, what next answers to
+// a token bound to a key has the next one, and is not to be cached (RFC 9449,
+// 8.2).
 func (v *Verifier) Handler(req Require, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(interactionHeader, interactionID(r))
@@ -24,6 +27,9 @@ func (v *Verifier) Handler(req Require, next http.Handler) http.Handler {
 			v.audit(r.Context(), c.access, err)
 			v.Refuse(w, err)
 			return
+		}
+		if c.access.Confirmation.JKT != "" {
+			v.nonce(w.Header())
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, &c)))
 	})
@@ -63,8 +69,8 @@ func (c *checked) before(ctx context.Context) (*Access, bool) {
 }
 
 // Refuse answers a request that [Verifier.Check] refused with err, as RFC
-// 6750, 3 has it: a challenge, and the same in JSON. If err is not an [*Error]
-// the answer is 503 without a reason.
+// 6750, 3 and RFC 9449, 7.1 have it: challenges, and the same in JSON. If err
+// is not an [*Error] the answer is 503 without a reason.
 func (v *Verifier) Refuse(w http.ResponseWriter, err error) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -74,7 +80,7 @@ func (v *Verifier) Refuse(w http.ResponseWriter, err error) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	h.Set("WWW-Authenticate", e.challenge(v.config.Realm))
+	v.challenge(h, e)
 	if e.Code == "" {
 		w.WriteHeader(e.status())
 		return
@@ -82,6 +88,32 @@ func (v *Verifier) Refuse(w http.ResponseWriter, err error) {
 	h.Set("Content-Type", "application/json")
 	w.WriteHeader(e.status())
 	w.Write(e.body())
+}
+
+// challenge says how to present a token, by each of the schemes there are (RFC
+// 9449, 7.1), and where nonces are demanded gives one.
+func (v *Verifier) challenge(h http.Header, e *Error) {
+	if v.proofs == nil {
+		h.Set("WWW-Authenticate", e.challenge(schemeBearer, v.config.Realm, ""))
+		return
+	}
+	byKey := e.challenge(schemeDPoP, v.config.Realm, strings.Join(v.config.Algorithms, " "))
+	byCertificate := e.challenge(schemeBearer, v.config.Realm, "")
+	if e.scheme == schemeBearer { // the scheme that was used comes first, for those who read one alone
+		h["Www-Authenticate"] = []string{byCertificate, byKey}
+	} else {
+		h["Www-Authenticate"] = []string{byKey, byCertificate}
+	}
+	v.nonce(h)
+}
+
+// nonce sets the nonce for the next proof (RFC 9449, 8.2 and 9). An answer with
+// one is nobody's to keep: from a cache it would come stale.
+func (v *Verifier) nonce(h http.Header) {
+	if v.nonces != nil {
+		h.Set("DPoP-Nonce", v.nonces.Issue(v.config.Now()))
+		h.Set("Cache-Control", "no-store")
+	}
 }
 
 const interactionHeader = "X-Fapi-Interaction-Id"

@@ -1,8 +1,9 @@
 // Package token mints and checks what the server signs: access tokens (RFC
-// 9068) bound to a certificate (RFC 8705), and ID tokens. A resource server
-// needs this package alone; start with [NewVerifier]. Its listener has to ask
-// for client certificates, as [mtls.Policy.MutualConfig] does, and where it is
-// a process of its own, [RemoteKeySet] has the keys that the server publishes.
+// 9068) bound to a certificate (RFC 8705) or to a key (RFC 9449), and ID
+// tokens. A resource server needs this package alone; start with
+// [NewVerifier]. For certificates its listener has to ask, as
+// [mtls.Policy.MutualConfig] does, and where it is a process of its own,
+// [RemoteKeySet] has the keys that the server publishes.
 package token
 
 import (

@@ -99,14 +99,16 @@ func readScope(c jose.Claims) ([]string, bool) {
 
 // read reads cnf. Members we do not know may stand beside the one we do (RFC
 // 7800, 3.1), but never instead of it (RFC 8705, 3.1). A token that is bound
-// to a DPoP key as well is refused: whoever binds to two means both to be
-// checked.
+// to a certificate and to a key is refused: a request proves one of them, and
+// whoever binds to two means both to be checked.
 func (x *Confirmation) read(cnf jose.Claims) error {
-	if cnf.Has("jkt") {
-		return refuseToken("RFC8705-3.1-2", "the token is bound to a DPoP key, which is not accepted here")
-	}
-	if x.X5T, _ = cnf.String("x5t#S256"); x.X5T == "" {
-		return refuseToken("RFC8705-3.1-2", "the token is not bound to a certificate")
+	x.X5T, _ = cnf.String("x5t#S256")
+	x.JKT, _ = cnf.String("jkt")
+	switch {
+	case cnf.Has("jkt") && cnf.Has("x5t#S256"):
+		return refuseToken("RFC8705-3.1-2", "the token is bound in two ways")
+	case x.X5T == "" && x.JKT == "":
+		return refuseToken("RFC8705-3.1-2", "the token is bound neither to a certificate nor to a key")
 	}
 	return nil
 }

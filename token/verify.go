@@ -12,6 +12,7 @@ import (
 	"github.com/aikagi/aikagi/internal/jose"
 	"github.com/aikagi/aikagi/mtls"
 	"github.com/aikagi/aikagi/store"
+	"github.com/aikagi/aikagi/token/dpop"
 )
 
 // VerifierConfig says which tokens a resource server accepts.
@@ -37,6 +38,22 @@ type VerifierConfig struct {
 	// store cannot answer, no token that names one is accepted. If nil, a
 	// token whose grant was revoked works until it expires.
 	Liveness store.Store
+
+	// Origins are the base URLs that clients reach this API under, such as
+	// https://api.bank.example. The htu of a DPoP proof must be one of them
+	// and the path of the request (RFC 9449, 4.3): the Host header, which
+	// comes from the caller, is not asked. Nil accepts no token that is bound
+	// to a key, only to a certificate.
+	Origins []string
+
+	// Replays remembers the proofs that were used (RFC 9449, 11.1). With
+	// Origins it must be given; all nodes share one.
+	Replays store.Store
+
+	// NonceSecrets, if there are any, demand a nonce of this API's in every
+	// proof (RFC 9449, 9). Each has 32 bytes or more, and all nodes share
+	// them; from the first nonces are made, by every one they are taken.
+	NonceSecrets [][]byte
 
 	// Leeway is for how long past its expiry a token is still accepted: zero,
 	// the default, to one minute.
@@ -65,9 +82,12 @@ type VerifierConfig struct {
 //
 // It accepts JWTs (RFC 9068) that are bound to a client's certificate (RFC
 // 8705, 3) and come with it on the same TLS connection, which must end in this
-// process. A token that is bound to nothing is refused.
+// process, or that are bound to a client's key and come with a fresh proof of
+// it (RFC 9449, 7). A token that is bound to nothing is refused.
 type Verifier struct {
 	config VerifierConfig
+	proofs *dpop.Verifier // nil: DPoP is not accepted
+	nonces *dpop.Nonces   // nil: none are demanded
 }
 
 // NewVerifier returns a Verifier. The error names all that is wrong with c.
@@ -85,10 +105,15 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	c.Origins = slices.Clone(c.Origins)
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	return &Verifier{c}, nil
+	v := &Verifier{config: c}
+	if err := v.takeProofs(); err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 func (c *VerifierConfig) check() error {
@@ -121,6 +146,17 @@ func (c *VerifierConfig) check() error {
 	if c.Ahead < 10*time.Second || c.Ahead > time.Minute {
 		fail("Ahead %v is not within 10s and 1m", c.Ahead)
 	}
+	for _, o := range c.Origins {
+		if checkIssuer(o) != nil {
+			fail("Origins has %q, which is not an https URL without query and fragment", o)
+		}
+	}
+	if len(c.NonceSecrets) > 0 && len(c.Origins) == 0 {
+		fail("NonceSecrets is set without Origins: no proof is accepted")
+	}
+	if len(c.Origins) > 0 && c.Replays == nil {
+		fail("Replays is nil: a proof could be used twice")
+	}
 	if c.Realm != clean(c.Realm) {
 		fail("realm %q has characters that a challenge may not contain", c.Realm)
 	}
@@ -146,7 +182,8 @@ type Require struct {
 //
 // Behind this Verifier's [Verifier.Handler], Check only looks at what req
 // needs: the token has been checked. The Access is then shared and must not be
-// changed.
+// changed. Elsewhere, a request with a DPoP proof can be checked once: the
+// proof is used up by it (RFC 9449, 11.1).
 func (v *Verifier) Check(r *http.Request, req Require) (*Access, error) {
 	c, err := v.check(r, req)
 	if err == nil {
@@ -164,33 +201,49 @@ func (v *Verifier) audit(ctx context.Context, a *Access, err error) {
 
 // check is Check without the audit. In the result of a refusal there is an
 // access only if the token is genuine.
-func (v *Verifier) check(r *http.Request, req Require) (checked, error) {
-	c := checked{verifier: v, tls: r.TLS}
-	var err error
-	if c.token, err = bearer(r); err != nil {
+func (v *Verifier) check(r *http.Request, req Require) (c checked, err error) {
+	c = checked{verifier: v, tls: r.TLS}
+	var scheme string
+	if v.proofs != nil { // there are two schemes, and the answer depends on which it was
+		defer func() { err = underScheme(err, scheme) }()
+	}
+	if scheme, c.token, err = presented(r); err != nil {
 		return c, err
 	}
+	if scheme == schemeDPoP && v.proofs == nil {
+		return c, refuseToken("FAPI2-SP-5.3.4-1", "DPoP is not accepted here")
+	}
+	var proof *dpop.Proof // still to be spent; nil if there is none
 	if a, ok := c.before(r.Context()); ok {
 		c.access = a
-	} else {
-		if c.access, err = v.genuine(r.Context(), c.token); err != nil {
-			return c, err
-		}
-		// Cheap before dear: a stolen token costs no question to the store.
-		if err = bound(r, c.access); err != nil {
-			return c, err
-		}
-		if err = v.alive(r.Context(), c.access); err != nil {
-			return c, err
-		}
+	} else if proof, err = v.recognize(r, scheme, &c); err != nil {
+		return c, err
 	}
 	if err = covers(c.access, req.Scopes); err != nil {
 		return c, err
+	}
+	if proof != nil { // as late as can be: what is refused for something else uses up nothing
+		if err = v.spend(r.Context(), proof); err != nil {
+			return c, err
+		}
 	}
 	if req.Permit != nil {
 		err = req.Permit(r, c.access)
 	}
 	return c, err
+}
+
+// recognize fills in c.access if the token is good and in the hands of the one
+// it was issued to. It returns the proof of that, if it was one.
+func (v *Verifier) recognize(r *http.Request, scheme string, c *checked) (proof *dpop.Proof, err error) {
+	if c.access, err = v.genuine(r.Context(), c.token); err != nil {
+		return nil, err
+	}
+	// Cheap before dear: a stolen token costs no question to the store.
+	if proof, err = v.bound(r, scheme, c.token, c.access); err != nil {
+		return nil, err
+	}
+	return proof, v.alive(r.Context(), c.access)
 }
 
 // genuine returns what the token says if the issuer made it, for us, and it is
@@ -227,7 +280,7 @@ func notJWT(compact string, err error) *Error {
 	e := wrapToken("FAPI2-SP-5.3.4-3", "the token is malformed", err)
 	if !isB64Token(compact) {
 		e.Status, e.Code, e.Rule = 400, invalidRequest, "RFC6750-2.1-1"
-		e.Description = "the Bearer credentials are malformed"
+		e.Description = "the credentials are malformed"
 	}
 	return e
 }
@@ -288,10 +341,28 @@ func (v *Verifier) inForce(claims jose.Claims, a *Access) error {
 	return nil
 }
 
-// bound checks that the request came over a connection with the certificate
-// that the token is bound to (RFC 8705, 3). The certificate itself is checked
-// no further: its thumbprint says it all.
-func bound(r *http.Request, a *Access) error {
+// bound checks that the request comes from the one the token is bound to, in
+// the way its binding asks for: Bearer with the certificate, or DPoP with a
+// proof of the key, which it returns. Neither may pass for the other (RFC 9449,
+// 7.2).
+func (v *Verifier) bound(r *http.Request, scheme, token string, a *Access) (*dpop.Proof, error) {
+	switch byKey := a.Confirmation.JKT != ""; {
+	case byKey && v.proofs == nil:
+		return nil, refuseToken("RFC8705-3.1-2", "the token is bound to a DPoP key, which is not accepted here")
+	case byKey && scheme != schemeDPoP:
+		return nil, refuseToken("RFC9449-7.2-1", "the token is bound to a DPoP key and was presented as Bearer")
+	case byKey:
+		return v.proved(r, token, a)
+	case scheme != schemeBearer:
+		return nil, refuseToken("RFC9449-7.1-7", "the token is not bound to a DPoP key")
+	}
+	return nil, certified(r, a)
+}
+
+// certified checks that the request came over a connection with the
+// certificate that the token is bound to (RFC 8705, 3). The certificate itself
+// is checked no further: its thumbprint says it all.
+func certified(r *http.Request, a *Access) error {
 	chain := mtls.Chain(r)
 	if len(chain) == 0 {
 		return refuseToken("RFC8705-3-3", "the connection has no client certificate")

@@ -44,15 +44,15 @@ func newBank(s *settings, log *slog.Logger) (*bank, error) {
 	}
 	b := &bank{settings: s, logins: logins{m: make(map[string]login)}}
 	memory := new(store.Memory)
-	secret := make([]byte, 32)
-	rand.Read(secret) // no longer-lived than the store
+	secrets := [][]byte{make([]byte, 32)}
+	rand.Read(secrets[0]) // no longer-lived than the store
 	var err error
 	b.as, err = authz.New(authz.Config{
 		Issuer:          s.issuer,
 		Store:           memory,
 		Keys:            s.keys,
 		Clients:         s.clients,
-		Secrets:         [][]byte{secret},
+		Secrets:         secrets,
 		Resource:        s.audience(),
 		Scopes:          s.scopes,
 		Interact:        b.interact,
@@ -61,6 +61,7 @@ func newBank(s *settings, log *slog.Logger) (*bank, error) {
 		Authorities:     s.authorities,
 		RequestLifetime: requestLife,
 		GrantLifetime:   grantLife,
+		DPoPNonces:      s.dpopNonces,
 		FetchPrivate:    s.fetchPrivate(),
 		Audit:           authz.LogEvents(log),
 	})
@@ -70,14 +71,19 @@ func newBank(s *settings, log *slog.Logger) (*bank, error) {
 	if b.taken(s.resource) {
 		return nil, fmt.Errorf("resource: %s is a path of the bank itself; choose another", s.resource)
 	}
-	b.guard, err = token.NewVerifier(token.VerifierConfig{
+	guard := token.VerifierConfig{
 		Issuer:   s.issuer,
 		Audience: s.audience(),
 		Keys:     s.keys,
 		Liveness: memory, // a revoked key stops turning at once
+		Origins:  s.origins(),
+		Replays:  memory,
 		Audit:    logRefusals(log),
-	})
-	if err != nil {
+	}
+	if s.dpopNonces {
+		guard.NonceSecrets = secrets // the API's nonces are its own all the same
+	}
+	if b.guard, err = token.NewVerifier(guard); err != nil {
 		return nil, err
 	}
 	return b, nil

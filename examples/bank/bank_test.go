@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -28,6 +29,7 @@ type lab struct {
 	issuer, machines string // base URLs
 	roots            *x509.CertPool
 	clients          map[string]*labClient // by client authentication method
+	proving          map[string]*labClient // likewise, with tokens bound to a proof key
 	stderr           *syncBuffer
 }
 
@@ -35,6 +37,7 @@ type labClient struct {
 	id, issuer string
 	key        *ecdsa.PrivateKey // for private_key_jwt; nil otherwise
 	http       *http.Client      // shows the client's certificate
+	prover     *prover           // nil if tokens are bound to the certificate
 }
 
 const labRedirect = "https://app.example/cb?dummy=1"
@@ -44,7 +47,7 @@ const labRedirect = "https://app.example/cb?dummy=1"
 func newLab(t *testing.T, change func(map[string]any)) *lab {
 	t.Helper()
 	dir, config := configDir(t)
-	l := &lab{roots: x509.NewCertPool(), clients: make(map[string]*labClient), stderr: new(syncBuffer)}
+	l := &lab{roots: x509.NewCertPool(), clients: make(map[string]*labClient), proving: make(map[string]*labClient), stderr: new(syncBuffer)}
 	config["listen"] = freeAddress(t)
 	config["issuer"] = "https://" + config["listen"].(string)
 	config["scopes"] = []string{"openid", "accounts"}
@@ -63,6 +66,12 @@ func newLab(t *testing.T, change func(map[string]any)) *lab {
 	l.roots.AppendCertsFromPEM(ca)
 
 	l.start(t, writeConfig(t, dir, config))
+	t.Cleanup(func() { // before the bank stops, so that it need not wait
+		for method := range l.clients {
+			l.clients[method].http.CloseIdleConnections()
+			l.proving[method].http.CloseIdleConnections()
+		}
+	})
 	return l
 }
 
@@ -127,7 +136,7 @@ func (l *lab) writeClients(t *testing.T, dir string) {
 	}
 	base := map[string]any{
 		"redirect_uris": []string{labRedirect}, "grant_types": []string{"authorization_code", "refresh_token", "client_credentials"},
-		"response_types": []string{"code"}, "scope": "openid accounts", "tls_client_certificate_bound_access_tokens": true,
+		"response_types": []string{"code"}, "scope": "openid accounts",
 		"client_name": nasty,
 	}
 	var metadata []any
@@ -139,23 +148,31 @@ func (l *lab) writeClients(t *testing.T, dir string) {
 			"x5c": []string{base64.StdEncoding.EncodeToString(selfSigned.Certificate[0])},
 		}}}},
 	} {
+		cert := []tls.Certificate{selfSigned}
 		c := &labClient{id: "client-" + method, issuer: l.issuer}
-		m := map[string]any{"client_id": c.id, "token_endpoint_auth_method": method}
-		for _, from := range []map[string]any{base, more} {
-			for k, v := range from {
-				m[k] = v
-			}
-		}
-		metadata = append(metadata, m)
-		cert := selfSigned
+		p := &labClient{id: "proving-" + method, issuer: l.issuer}
 		switch method {
 		case "private_key_jwt":
-			c.key, cert = signing, authority.thief // any certificate will do
+			c.key, p.key, cert = signing, signing, []tls.Certificate{authority.thief} // any certificate will do
 		case "tls_client_auth":
-			cert = authority.fintech
+			cert = []tls.Certificate{authority.fintech}
 		}
-		c.http = newHTTPClient(l.roots, cert)
-		l.clients[method] = c
+		c.http, p.http = newHTTPClient(l.roots, cert...), newHTTPClient(l.roots, cert...)
+		if method == "private_key_jwt" {
+			p.http = newHTTPClient(l.roots) // and none will, with proofs
+		}
+		if p.prover, err = testProver(); err != nil {
+			t.Fatal(err)
+		}
+		l.clients[method], l.proving[method] = c, p
+		for _, c := range []*labClient{c, p} {
+			m := map[string]any{"client_id": c.id, "token_endpoint_auth_method": method}
+			for _, from := range []map[string]any{base, more} {
+				maps.Copy(m, from)
+			}
+			m["tls_client_certificate_bound_access_tokens"], m["dpop_bound_access_tokens"] = c.prover == nil, c.prover != nil
+			metadata = append(metadata, m)
+		}
 	}
 	b, err := json.Marshal(metadata)
 	if err != nil {
@@ -179,45 +196,55 @@ func freeAddress(t *testing.T) string {
 // post sends form with the client's proof of who it is.
 func (c *labClient) post(t *testing.T, endpoint string, form url.Values) (int, map[string]any) {
 	t.Helper()
-	if c.key != nil {
-		assertion, err := (&client{id: c.id, issuer: c.issuer, key: c.key}).assertion(time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-		form.Set("client_assertion", assertion)
-	} else {
-		form.Set("client_id", c.id)
-	}
-	res, err := c.http.PostForm(endpoint, form)
+	a, err := c.prover.send(c.http, "", func() (*http.Request, error) { return c.request(t, endpoint, form), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close()
 	var answer map[string]any
-	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+	if err := json.Unmarshal(a.body, &answer); err != nil {
 		t.Fatal(err)
 	}
-	return res.StatusCode, answer
+	return a.status, answer
+}
+
+// request makes a request with what proves who the client is.
+func (c *labClient) request(t *testing.T, endpoint string, form url.Values) *http.Request {
+	t.Helper()
+	if c.key != nil {
+		req, err := (&client{id: c.id, issuer: c.issuer, key: c.key}).request(t.Context(), endpoint, form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return req
+	}
+	form.Set("client_id", c.id)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return req
 }
 
 // push pushes an authorization request and returns the URL for the browser.
 func (l *lab) push(t *testing.T, c *labClient, verifier string, extra url.Values) string {
 	t.Helper()
-	challenge := sha256.Sum256([]byte(verifier))
-	form := url.Values{
-		"client_id": {c.id}, "response_type": {"code"}, "redirect_uri": {labRedirect}, "scope": {"openid accounts"}, "state": {"st"}, "nonce": {"n"},
-		"code_challenge": {b64(challenge[:])}, "code_challenge_method": {"S256"},
-	}
-	for k, v := range extra {
-		form[k] = v
-	}
+	form := pushForm(c, verifier)
+	maps.Copy(form, extra)
 	status, answer := c.post(t, l.machines+"/par", form)
 	uri, _ := answer["request_uri"].(string)
 	if status != http.StatusCreated || uri == "" {
 		t.Fatalf("PAR: %d %v\n%s", status, answer, l.stderr)
 	}
 	return l.issuer + "/authorize?" + url.Values{"client_id": {c.id}, "request_uri": {uri}}.Encode()
+}
+
+func pushForm(c *labClient, verifier string) url.Values {
+	challenge := sha256.Sum256([]byte(verifier))
+	return url.Values{
+		"client_id": {c.id}, "response_type": {"code"}, "redirect_uri": {labRedirect}, "scope": {"openid accounts"}, "state": {"st"}, "nonce": {"n"},
+		"code_challenge": {b64(challenge[:])}, "code_challenge_method": {"S256"},
+	}
 }
 
 // TestConfigServer runs whole flows against the bank as -config runs it, with

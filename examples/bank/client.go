@@ -21,12 +21,14 @@ import (
 
 // A client is the protocol side of the fintech: a FAPI 2.0 client in nothing
 // but the standard library. It authenticates by private_key_jwt, and its keys
-// (access tokens) are bound to the certificate that its connections carry.
+// (access tokens) are bound to the certificate that its connections carry, or
+// to the key of the prover that a call is made by.
 type client struct {
 	id, issuer, redirectURI, scope string
 
-	key  *ecdsa.PrivateKey // signs assertions, ES256
-	http *http.Client      // presents the certificate
+	binding binding
+	key     *ecdsa.PrivateKey // signs assertions, ES256
+	http    *http.Client      // presents the certificate, if there is one
 
 	mu       sync.Mutex
 	metadata *metadata // of the issuer, once fetched
@@ -69,14 +71,12 @@ func newHTTPClient(roots *x509.CertPool, certs ...tls.Certificate) *http.Client 
 
 // jwks returns the client's public key, as the bank registers it.
 func (c *client) jwks() (json.RawMessage, error) {
-	point, err := c.key.PublicKey.Bytes() // 0x04, x, y
+	k, err := publicJWK(c.key)
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(map[string]any{"keys": []any{map[string]string{
-		"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": keyID,
-		"x": b64(point[1:33]), "y": b64(point[33:]),
-	}}})
+	k["use"], k["alg"], k["kid"] = "sig", "ES256", keyID
+	return json.Marshal(map[string]any{"keys": []any{k}})
 }
 
 // discover returns the server's metadata, fetched once. (The issuer has no
@@ -95,11 +95,12 @@ func (c *client) discover(ctx context.Context) (*metadata, error) {
 	if m.Issuer != c.issuer {
 		return nil, fmt.Errorf("the metadata is of issuer %q, not %q", m.Issuer, c.issuer)
 	}
-	if m.Aliases.PAR == "" {
-		m.Aliases.PAR = m.PAR
+	// The aliases are for those who show a certificate (RFC 8705, 5).
+	if c.binding == byCertificate && m.Aliases.PAR != "" {
+		m.PAR = m.Aliases.PAR
 	}
-	if m.Aliases.Token == "" {
-		m.Aliases.Token = m.Token
+	if c.binding == byCertificate && m.Aliases.Token != "" {
+		m.Token = m.Aliases.Token
 	}
 	c.metadata = m
 	return m, nil
@@ -108,13 +109,15 @@ func (c *client) discover(ctx context.Context) (*metadata, error) {
 // A pushed request waits at the bank for the customer.
 type pushed struct {
 	Sent       url.Values // what was sent, without the client assertion
+	Proof      *proof     // what went with it; nil if the key is for a certificate
 	RequestURI string
 	ExpiresIn  int
 	Authorize  string // where the customer's browser goes
 }
 
-// push sends an authorization request to the bank directly (RFC 9126).
-func (c *client) push(ctx context.Context, state, verifier string) (*pushed, error) {
+// push sends an authorization request to the bank directly (RFC 9126). A proof
+// binds the code that comes of it to the prover's key (RFC 9449, 10.1).
+func (c *client) push(ctx context.Context, by *prover, state, verifier string) (*pushed, error) {
 	m, err := c.discover(ctx)
 	if err != nil {
 		return nil, err
@@ -129,49 +132,65 @@ func (c *client) push(ctx context.Context, state, verifier string) (*pushed, err
 		"code_challenge":        {b64(challenge[:])},
 		"code_challenge_method": {"S256"},
 	}
-	var answer struct {
+	var ticket struct {
 		RequestURI string `json:"request_uri"`
 		ExpiresIn  int    `json:"expires_in"`
 	}
-	if err := c.post(ctx, m.Aliases.PAR, http.StatusCreated, sent, &answer); err != nil {
+	made, err := c.post(ctx, by, m.PAR, http.StatusCreated, sent, &ticket)
+	if err != nil {
 		return nil, err
 	}
-	browser := url.Values{"client_id": {c.id}, "request_uri": {answer.RequestURI}}
-	return &pushed{Sent: sent, RequestURI: answer.RequestURI, ExpiresIn: answer.ExpiresIn, Authorize: m.Authorize + "?" + browser.Encode()}, nil
+	browser := url.Values{"client_id": {c.id}, "request_uri": {ticket.RequestURI}}
+	return &pushed{
+		Sent: sent, Proof: made, RequestURI: ticket.RequestURI, ExpiresIn: ticket.ExpiresIn,
+		Authorize: m.Authorize + "?" + browser.Encode(),
+	}, nil
 }
 
 // redeem opens the locker: it exchanges the code for tokens.
-func (c *client) redeem(ctx context.Context, code, verifier string) (*tokens, error) {
-	return c.token(ctx, url.Values{
+func (c *client) redeem(ctx context.Context, by *prover, code, verifier string) (*tokens, error) {
+	return c.token(ctx, by, url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {c.redirectURI}, "code_verifier": {verifier},
 	})
 }
 
 // refresh has a new key cut.
-func (c *client) refresh(ctx context.Context, refreshToken string) (*tokens, error) {
-	return c.token(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})
+func (c *client) refresh(ctx context.Context, by *prover, refreshToken string) (*tokens, error) {
+	return c.token(ctx, by, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})
 }
 
-func (c *client) token(ctx context.Context, form url.Values) (*tokens, error) {
+func (c *client) token(ctx context.Context, by *prover, form url.Values) (*tokens, error) {
 	m, err := c.discover(ctx)
 	if err != nil {
 		return nil, err
 	}
 	t := new(tokens)
-	if err := c.post(ctx, m.Aliases.Token, http.StatusOK, form, t); err != nil {
+	if _, err := c.post(ctx, by, m.Token, http.StatusOK, form, t); err != nil {
 		return nil, err
 	}
-	if t.AccessToken == "" || !strings.EqualFold(t.TokenType, "Bearer") {
-		return nil, fmt.Errorf("the token response has no Bearer token")
+	// Another type would be a key that is bound otherwise, or not at all (RFC
+	// 9449, 5).
+	if want := c.binding.scheme(); t.AccessToken == "" || !strings.EqualFold(t.TokenType, want) {
+		return nil, fmt.Errorf("the token response has no %s token", want)
 	}
 	return t, nil
 }
 
-// post sends form with a fresh client assertion and reads the answer into v.
-func (c *client) post(ctx context.Context, endpoint string, want int, form url.Values, v any) error {
+// post sends form with a fresh client assertion and reads the answer into v. It
+// returns the proof that went along, if there was one.
+func (c *client) post(ctx context.Context, by *prover, endpoint string, want int, form url.Values, v any) (*proof, error) {
+	a, err := by.send(c.http, "", func() (*http.Request, error) { return c.request(ctx, endpoint, form) })
+	if err != nil {
+		return nil, err
+	}
+	return a.proof, a.read(want, v)
+}
+
+// request makes a request that says who the client is, good for once.
+func (c *client) request(ctx context.Context, endpoint string, form url.Values) (*http.Request, error) {
 	assertion, err := c.assertion(time.Now())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	body := url.Values{
 		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
@@ -182,10 +201,11 @@ func (c *client) post(ctx context.Context, endpoint string, want int, form url.V
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(body.Encode()))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return c.do(req, want, v)
+	req.Header.Set("Accept", "application/json")
+	return req, nil
 }
 
 func (c *client) getJSON(ctx context.Context, address string, v any) error {
@@ -193,19 +213,49 @@ func (c *client) getJSON(ctx context.Context, address string, v any) error {
 	if err != nil {
 		return err
 	}
-	return c.do(req, http.StatusOK, v)
-}
-
-func (c *client) do(req *http.Request, want int, v any) error {
 	req.Header.Set("Accept", "application/json")
-	status, _, body, err := send(c.http, req)
+	a, err := send(c.http, req)
 	if err != nil {
 		return err
 	}
-	if status != want {
-		return &refusal{status, string(body)}
+	return a.read(http.StatusOK, v)
+}
+
+// An answer is what a server said to a request.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	proof  *proof // that went with the request, or nil
+}
+
+// send returns the answer to req, of which it reads no more than a megabyte.
+func send(h *http.Client, req *http.Request) (*answer, error) {
+	res, err := h.Do(req)
+	if err != nil {
+		return nil, err
 	}
-	return json.Unmarshal(body, v)
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	return &answer{status: res.StatusCode, header: res.Header, body: body}, err
+}
+
+// read reads the answer hoped for into v.
+func (a *answer) read(want int, v any) error {
+	if a.status != want {
+		return &refusal{a.status, string(a.body)}
+	}
+	return json.Unmarshal(a.body, v)
+}
+
+// challenge returns what the server asks of those who use scheme, or "".
+func (a *answer) challenge(scheme string) string {
+	for _, c := range a.header["Www-Authenticate"] {
+		if strings.HasPrefix(c, scheme+" ") {
+			return c
+		}
+	}
+	return ""
 }
 
 // A refusal is the bank's answer other than the one hoped for.
@@ -215,17 +265,6 @@ type refusal struct {
 }
 
 func (r *refusal) Error() string { return fmt.Sprintf("the bank answered %d: %s", r.status, r.body) }
-
-// send returns the answer to req, of which it reads no more than a megabyte.
-func send(h *http.Client, req *http.Request) (int, http.Header, []byte, error) {
-	res, err := h.Do(req)
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	return res.StatusCode, res.Header, body, err
-}
 
 // assertion proves who the client is (RFC 7523, 3 with the issuer as the one
 // audience, FAPI 2.0 SP, 5.3.3.1).

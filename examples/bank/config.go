@@ -68,8 +68,8 @@ func readConfig(name string) (*settings, error) {
 	c.bothOrNeither("mtls_base", "listen_mtls")
 	s.clients = c.clients(s.profiles)
 	s.autoApprove = c.autoApprove(s)
-	c.notYet("store", "memory")
-	c.notYet("dpop_nonce", "off")
+	c.choice("store", "memory")
+	s.dpopNonces = c.choice("dpop_nonce", "off", "required") == "required"
 	if t := c.strings("authorization_details_types"); len(t) > 0 {
 		c.bad("authorization_details_types", "is not available yet", "leave it out, or leave it empty")
 	}
@@ -360,9 +360,12 @@ func (c *configFile) autoApprove(s *settings) string {
 	return subject
 }
 
-// notYet reports any value but the one that there is.
-func (c *configFile) notYet(member, only string) {
-	if v := c.string(member); v != "" && v != only {
-		c.bad(member, fmt.Sprintf("%q is not available", v), fmt.Sprintf("write %q, or leave the member out", only))
+// choice returns which of the values member has, or "" if it is not there.
+func (c *configFile) choice(member string, values ...string) string {
+	v := c.string(member)
+	if v != "" && !slices.Contains(values, v) {
+		c.bad(member, fmt.Sprintf("%q is not available", v), fmt.Sprintf(`write "%s"%s`, strings.Join(values, `" or "`), orLeaveOut(member)))
+		return ""
 	}
+	return v
 }

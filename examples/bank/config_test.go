@@ -70,7 +70,7 @@ func TestConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.resource != "/resource" || s.autoApprove != "" || s.authorities == nil || s.keys == nil || len(s.scopes) == 0 {
+	if s.resource != "/resource" || s.autoApprove != "" || s.authorities == nil || s.keys == nil || len(s.scopes) == 0 || s.dpopNonces {
 		t.Errorf("defaults: %+v", s)
 	}
 	for _, c := range s.clients.All() {
@@ -93,7 +93,7 @@ func TestConfigWithEverything(t *testing.T) {
 	dir, config := configDir(t)
 	for member, v := range map[string]any{
 		"mtls_base": "https://127.0.0.1:8444", "listen_mtls": "127.0.0.1:8444", "profiles": []string{"fapi2-security"},
-		"store": "memory", "dpop_nonce": "off", "scopes": []string{"x"}, "authorization_details_types": []string{},
+		"store": "memory", "dpop_nonce": "required", "scopes": []string{"x"}, "authorization_details_types": []string{},
 		"resource": "/v1/things", "auto_approve": "s", "keys": "jwks.json",
 	} {
 		config[member] = v
@@ -111,7 +111,7 @@ func TestConfigWithEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.mtlsBase != "https://127.0.0.1:8444" || s.resource != "/v1/things" || s.autoApprove != "s" || s.scopes[0] != "x" {
+	if s.mtlsBase != "https://127.0.0.1:8444" || s.resource != "/v1/things" || s.autoApprove != "s" || s.scopes[0] != "x" || !s.dpopNonces {
 		t.Errorf("%+v", s)
 	}
 	keys, err := s.keys.PublicKeys(t.Context())
@@ -173,7 +173,8 @@ func TestConfigRefused(t *testing.T) {
 		{"claims that are no object", "users", user(map[string]any{"claims": "x"}), "claim"},
 		{"claim twice", "users", user(map[string]any{"name": "x", "claims": map[string]any{"name": "y"}}), "claim"},
 		{"store of tomorrow", "store", "postgres://db", `write "memory"`},
-		{"nonces of tomorrow", "dpop_nonce", "required", `write "off"`},
+		{"nonces by another word", "dpop_nonce", "on", `write "off" or "required"`},
+		{"nonces that are no word", "dpop_nonce", true, "write a string"},
 		{"details of tomorrow", "authorization_details_types", []string{"payment"}, "leave it out"},
 		{"resource that is a URL", "resource", "https://a.example/x", "absolute path"},
 		{"resource that is a pattern", "resource", "/{x}", "absolute path"},

@@ -169,14 +169,14 @@ type reply struct {
 
 func ask(t *testing.T, h *http.Client, req *http.Request) *reply {
 	t.Helper()
-	status, header, body, err := send(h, req)
+	a, err := send(h, req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &reply{status: status, header: header, body: string(body)}
-	if strings.HasPrefix(header.Get("Content-Type"), "application/json") {
-		if err := json.Unmarshal(body, &r.json); err != nil {
-			t.Errorf("not JSON: %v\n%s", err, body)
+	r := &reply{status: a.status, header: a.header, body: string(a.body)}
+	if strings.HasPrefix(a.header.Get("Content-Type"), "application/json") {
+		if err := json.Unmarshal(a.body, &r.json); err != nil {
+			t.Errorf("not JSON: %v\n%s", err, a.body)
 		}
 	}
 	return r

@@ -9,7 +9,7 @@ import (
 )
 
 // What the metadata may have, by type (RFC 8414, 2; OpenID Connect Discovery
-// 1.0, 3; RFC 8705, 3.3; RFC 9126, 5; RFC 9207, 3).
+// 1.0, 3; RFC 8705, 3.3; RFC 9126, 5; RFC 9207, 3; RFC 9449, 5.1).
 var (
 	metadataStrings = []string{"issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "pushed_authorization_request_endpoint",
 		"registration_endpoint", "userinfo_endpoint", "introspection_endpoint", "revocation_endpoint"}
@@ -19,7 +19,7 @@ var (
 	metadataLists = []string{"response_types_supported", "response_modes_supported", "grant_types_supported", "code_challenge_methods_supported",
 		"scopes_supported", "token_endpoint_auth_methods_supported", "token_endpoint_auth_signing_alg_values_supported",
 		"subject_types_supported", "id_token_signing_alg_values_supported", "acr_values_supported", "prompt_values_supported",
-		"claims_supported", "ui_locales_supported"}
+		"claims_supported", "ui_locales_supported", "dpop_signing_alg_values_supported"}
 )
 
 // discoveryVerification checks the metadata document at both of its places.
@@ -62,7 +62,7 @@ func discoveryVerification(t *testing.T, v *variant) {
 			t.Errorf("%s is %v, want %q among them", name, v.doc[name], want)
 		}
 	}
-	for _, name := range []string{"token_endpoint_auth_signing_alg_values_supported", "id_token_signing_alg_values_supported"} {
+	for _, name := range []string{"token_endpoint_auth_signing_alg_values_supported", "id_token_signing_alg_values_supported", "dpop_signing_alg_values_supported"} {
 		for _, want := range []string{"PS256", "ES256"} {
 			if !slices.Contains(v.list(name), want) {
 				t.Errorf("%s lacks %s: %v", name, want, v.doc[name])

@@ -359,7 +359,8 @@ func (v *variant) served(t *testing.T, h *http.Client, token string, with http.H
 func (v *variant) turnedAway(t *testing.T, h *http.Client, token string) {
 	t.Helper()
 	r := ask(t, h, v.request(t, token, nil))
-	if r.status != http.StatusUnauthorized || r.json["error"] != "invalid_token" || !strings.HasPrefix(r.header.Get("WWW-Authenticate"), "Bearer ") {
+	challenge := (&answer{header: r.header}).challenge("Bearer")
+	if r.status != http.StatusUnauthorized || r.json["error"] != "invalid_token" || !strings.Contains(challenge, `error="invalid_token"`) {
 		t.Errorf("resource: %d %v %s", r.status, r.header, r.body)
 	}
 }

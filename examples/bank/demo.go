@@ -21,21 +21,31 @@ type scene struct {
 	act   func(context.Context) ([]string, error)
 }
 
-// play tells the story on w, as a customer would live it with a browser that
-// has no script. The error says which step failed.
+// play tells the story on w, once with each binding, as a customer would live
+// it with a browser that has no script. The error says which step failed.
 func play(ctx context.Context, w io.Writer, lang string, s *stage) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	v, err := newVisitor(s, lang)
+	fmt.Fprintf(w, "%s\n", message(lang, "home.title"))
+	return errors.Join(
+		playWith(ctx, w, lang, s, byCertificate, "home.certificate", "home.certificate.say"),
+		playWith(ctx, w, lang, s, byProof, "home.seal", "home.seal.say"),
+	)
+}
+
+// playWith tells the story with one binding, which the messages title and say
+// describe.
+func playWith(ctx context.Context, w io.Writer, lang string, s *stage, how binding, title, say string) error {
+	v, err := newVisitor(s, lang, how)
 	if err != nil {
 		return err
 	}
 	defer v.http.CloseIdleConnections()
-	fmt.Fprintf(w, "%s\n\n", message(lang, "home.title"))
+	fmt.Fprintf(w, "\n== %s ==\n%s\n\n", message(lang, title), message(lang, say))
 	for i, scene := range v.scenes() {
 		facts, err := scene.act(ctx)
 		if err != nil {
-			return fmt.Errorf("step %d, %s: %w", i+1, message(lang, scene.title), err)
+			return fmt.Errorf("%s: step %d, %s: %w", message(lang, title), i+1, message(lang, scene.title), err)
 		}
 		fmt.Fprintf(w, "%d. %s\n", i+1, message(lang, scene.title))
 		for _, fact := range facts {
@@ -50,19 +60,20 @@ func play(ctx context.Context, w io.Writer, lang string, s *stage) error {
 type visitor struct {
 	stage *stage
 	lang  string
+	how   binding // the choice on the first page
 	http  *http.Client
 	page  string   // the page shown
 	at    *url.URL // where it is
 }
 
-func newVisitor(s *stage, lang string) (*visitor, error) {
+func newVisitor(s *stage, lang string, how binding) (*visitor, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
 	h := newHTTPClient(s.pki.roots)
 	h.Jar, h.CheckRedirect = jar, nil
-	return &visitor{stage: s, lang: lang, http: h}, nil
+	return &visitor{stage: s, lang: lang, how: how, http: h}, nil
 }
 
 func (v *visitor) scenes() []scene {
@@ -86,17 +97,29 @@ func (v *visitor) arrive(ctx context.Context) ([]string, error) {
 }
 
 func (v *visitor) connect(ctx context.Context) ([]string, error) {
-	if err := v.submit(ctx, "/connect", nil); err != nil {
+	if err := v.submit(ctx, "/connect", url.Values{"binding": {string(v.how)}}); err != nil {
 		return nil, err
 	}
 	p := v.story().Pushed
 	if p == nil {
 		return nil, v.trouble("nothing was pushed")
 	}
-	return []string{
-		"POST /par  " + strings.ReplaceAll(p.Sent.Encode(), "&", "  "),
-		fmt.Sprintf("201  %s  (%d s)", p.RequestURI, p.ExpiresIn),
-	}, v.sees("step.pushed")
+	facts := []string{"POST /par  " + strings.ReplaceAll(p.Sent.Encode(), "&", "  ")}
+	if (p.Proof != nil) != v.how.ByProof() {
+		return nil, errors.New("the stamp is missing, or there is one too many")
+	}
+	facts = append(facts, shown(p.Proof)...)
+	return append(facts, fmt.Sprintf("201  %s  (%d s)", p.RequestURI, p.ExpiresIn)), v.sees("step.pushed")
+}
+
+// shown returns what there is to see of a proof.
+func shown(p *proof) []string {
+	if p == nil {
+		return nil
+	}
+	lines := strings.Split(p.Claims, "\n")
+	lines[0] = "DPoP  " + lines[0]
+	return lines
 }
 
 // signIn mistypes the password first: the page has to stay.
@@ -139,9 +162,9 @@ func (v *visitor) lookAtKey(context.Context) ([]string, error) {
 		return nil, v.trouble("the locker did not open")
 	}
 	if !k.Fits() {
-		return nil, fmt.Errorf("the key is bound to %q, not to the fintech's certificate %q", k.Bound, k.Hand)
+		return nil, fmt.Errorf("the key is bound to %q, not to the fintech's %q", k.Bound, k.Hand)
 	}
-	return append(strings.Split(k.Claims, "\n"), "x5t#S256  "+k.Hand), v.sees("step.key")
+	return append(strings.Split(k.Claims, "\n"), k.Binding.Member()+"  "+k.Hand), v.sees("step.key", "key.fits")
 }
 
 func (v *visitor) history(ctx context.Context) ([]string, error) {
@@ -157,7 +180,7 @@ func (v *visitor) history(ctx context.Context) ([]string, error) {
 	for _, t := range h.Transactions {
 		facts = append(facts, fmt.Sprintf("%s  %10s  %s", t.Date, p.Yen(t.Amount), p.Text(t.Text)))
 	}
-	return facts, v.sees("step.history")
+	return append(facts, shown(h.Proof)...), v.sees("step.history")
 }
 
 func (v *visitor) renew(ctx context.Context) ([]string, error) {
@@ -171,7 +194,7 @@ func (v *visitor) renew(ctx context.Context) ([]string, error) {
 	if s.Renewed.Token == s.Key.Token || !s.Renewed.Fits() {
 		return nil, errors.New("the new key is the old one, or for another hand")
 	}
-	return []string{"x5t#S256  " + s.Renewed.Hand}, v.sees("step.renewed")
+	return []string{s.Renewed.Binding.Member() + "  " + s.Renewed.Hand}, v.sees("step.renewed")
 }
 
 func (v *visitor) thief(ctx context.Context) ([]string, error) {
@@ -257,21 +280,26 @@ func (v *visitor) sees(ids ...string) error {
 
 // story returns what the fintech knows of this browser.
 func (v *visitor) story() story {
-	u, err := url.Parse(v.stage.url)
-	if err != nil {
-		return story{}
-	}
-	r := &http.Request{Header: http.Header{}}
-	for _, c := range v.http.Jar.Cookies(u) {
-		r.AddCookie(c)
-	}
-	s := v.stage.fintech.session(r)
+	s := v.session()
 	if s == nil {
 		return story{}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.story
+}
+
+// session returns this browser's session at the fintech, or nil.
+func (v *visitor) session() *session {
+	u, err := url.Parse(v.stage.url)
+	if err != nil {
+		return nil
+	}
+	r := &http.Request{Header: http.Header{}}
+	for _, c := range v.http.Jar.Cookies(u) {
+		r.AddCookie(c)
+	}
+	return v.stage.fintech.session(r)
 }
 
 // trouble returns what the fintech says went wrong, or else otherwise.

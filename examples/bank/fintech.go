@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"net/http"
@@ -13,11 +14,12 @@ import (
 // A fintech is the account-aggregation service's web app: it tells the story
 // on its pages while the protocol happens.
 type fintech struct {
-	client *client
-	thief  *thief
-	api    string // base URL of the bank's API
-	cert   []byte // its own certificate, DER
-	hint   *user  // who may sign in at the bank, to tell the newcomer
+	clients map[binding]*client // it is registered twice, once for each way
+	thief   *thief
+	issuer  string // the bank
+	api     string // base URL of the bank's API
+	cert    []byte // its own certificate, DER
+	hint    *user  // who may sign in at the bank, to tell the newcomer
 
 	mu       sync.Mutex
 	sessions map[string]*session
@@ -29,6 +31,9 @@ type session struct {
 	mu              sync.Mutex
 	state, verifier string // of the request that is under way; "" if none is
 	refreshToken    string
+	client          *client
+	prover          *prover // nil if the key is for a certificate
+	hand            string  // the thumbprint of certificate or proof key
 	story           story
 
 	used time.Time // guarded by fintech.mu
@@ -47,7 +52,9 @@ func (f *fintech) handler() http.Handler {
 	mux.HandleFunc("GET /style.css", serveStyle)
 	mux.HandleFunc("GET /story", f.tell)
 	mux.HandleFunc("GET /callback", f.callback)
-	mux.HandleFunc("POST /connect", f.act("pushed", f.connect))
+	mux.HandleFunc("POST /connect", func(w http.ResponseWriter, r *http.Request) {
+		f.act("pushed", f.connect(binding(r.PostFormValue("binding"))))(w, r)
+	})
 	mux.HandleFunc("POST /history", f.act("history", f.fetch))
 	mux.HandleFunc("POST /renew", f.act("renewed", f.renew))
 	mux.HandleFunc("POST /thief", f.act("thief", f.steal))
@@ -107,16 +114,45 @@ func (s *session) show(w http.ResponseWriter, r *http.Request, step string) {
 	http.Redirect(w, r, "/story#"+step, http.StatusSeeOther)
 }
 
-// connect pushes the authorization request. State and verifier stay in this
-// browser's session: a locker number that arrives in another is useless.
-func (f *fintech) connect(ctx context.Context, s *session) *trouble {
-	s.story, s.refreshToken = story{}, ""
-	s.state, s.verifier = randomText(), randomText()
-	p, err := f.client.push(ctx, s.state, s.verifier)
-	if err != nil {
-		return &trouble{"trouble.push", err.Error()}
+// connect returns the action that pushes the authorization request. State and
+// verifier stay in this browser's session: a locker number that arrives in
+// another is useless.
+func (f *fintech) connect(how binding) func(context.Context, *session) *trouble {
+	if !how.ByProof() {
+		how = byCertificate
 	}
-	s.story.Pushed = p
+	return func(ctx context.Context, s *session) *trouble {
+		s.story, s.refreshToken = story{Binding: how}, ""
+		s.state, s.verifier = randomText(), randomText()
+		if err := f.prepare(s, how); err != nil {
+			return &trouble{"trouble.push", err.Error()}
+		}
+		p, err := s.client.push(ctx, s.prover, s.state, s.verifier)
+		if err != nil {
+			return &trouble{"trouble.push", err.Error()}
+		}
+		s.story.Pushed = p
+		return nil
+	}
+}
+
+// prepare gets the hand ready that the key will be cut for: the certificate
+// that there is, or a proof key that is made for this story.
+func (f *fintech) prepare(s *session, how binding) error {
+	s.client = f.clients[how]
+	if !how.ByProof() {
+		sum := sha256.Sum256(f.cert) // RFC 8705, 3.1
+		s.prover, s.hand = nil, b64(sum[:])
+		return nil
+	}
+	key, err := newKey()
+	if err != nil {
+		return err
+	}
+	if s.prover, err = newProver(key); err != nil {
+		return err
+	}
+	s.hand = s.prover.thumbprint
 	return nil
 }
 
@@ -130,7 +166,7 @@ func (f *fintech) callback(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := r.URL.Query()
-	if len(q["iss"]) != 1 || q.Get("iss") != f.client.issuer { // RFC 9207, 2.4
+	if len(q["iss"]) != 1 || q.Get("iss") != f.issuer { // RFC 9207, 2.4
 		notice(w, r, "fintech", http.StatusBadRequest, "notice.iss")
 		return
 	}
@@ -156,11 +192,11 @@ func (f *fintech) callback(w http.ResponseWriter, r *http.Request) {
 
 // open takes the key out of the locker.
 func (f *fintech) open(ctx context.Context, s *session, verifier string) *trouble {
-	t, err := f.client.redeem(ctx, s.story.Code, verifier)
+	t, err := s.client.redeem(ctx, s.prover, s.story.Code, verifier)
 	if err != nil {
 		return &trouble{"trouble.redeem", err.Error()}
 	}
-	k, err := readKey(t, f.cert, time.Now())
+	k, err := readKey(t, s.story.Binding, s.hand, time.Now())
 	if err != nil {
 		return &trouble{"trouble.key", err.Error()}
 	}
@@ -192,8 +228,8 @@ func (f *fintech) fetch(ctx context.Context, s *session) *trouble {
 	if t != nil {
 		return t
 	}
-	accounts, err1 := call(ctx, f.client.http, f.api+"/accounts", k.Token)
-	transactions, err2 := call(ctx, f.client.http, f.api+"/transactions", k.Token)
+	accounts, err1 := call(ctx, s.client.http, s.prover, f.api+"/accounts", k.Token)
+	transactions, err2 := call(ctx, s.client.http, s.prover, f.api+"/transactions", k.Token)
 	if err := errors.Join(err1, err2); err != nil {
 		return &trouble{"trouble.history", err.Error()}
 	}
@@ -210,11 +246,11 @@ func (f *fintech) renew(ctx context.Context, s *session) *trouble {
 	if s.refreshToken == "" {
 		return &trouble{"trouble.nokey", ""}
 	}
-	t, err := f.client.refresh(ctx, s.refreshToken)
+	t, err := s.client.refresh(ctx, s.prover, s.refreshToken)
 	if err != nil {
 		return &trouble{"trouble.renew", err.Error()}
 	}
-	k, err := readKey(t, f.cert, time.Now())
+	k, err := readKey(t, s.story.Binding, s.hand, time.Now())
 	if err != nil {
 		return &trouble{"trouble.key", err.Error()}
 	}
@@ -232,11 +268,11 @@ func (f *fintech) steal(ctx context.Context, s *session) *trouble {
 	if t != nil {
 		return t
 	}
-	attempts, err := f.thief.try(ctx, f.api+"/transactions", k.Token)
+	attempts, err := f.rob(ctx, s, k.Token)
 	if err != nil {
 		return &trouble{"trouble.thief", err.Error()}
 	}
-	own, err := call(ctx, f.client.http, f.api+"/transactions", k.Token)
+	own, err := call(ctx, s.client.http, s.prover, f.api+"/transactions", k.Token)
 	if err != nil {
 		return &trouble{"trouble.thief", err.Error()}
 	}
@@ -244,6 +280,22 @@ func (f *fintech) steal(ctx context.Context, s *session) *trouble {
 	own.Body = "" // the history, which is on the page already
 	s.story.Thief = append(attempts, *own)
 	return nil
+}
+
+// rob has the thief try the key. Where that takes proofs, the thief first listens
+// in: the fintech uses its key, and the bank takes the proof.
+func (f *fintech) rob(ctx context.Context, s *session, token string) ([]attempt, error) {
+	if s.prover == nil {
+		return f.thief.try(ctx, f.api+"/transactions", token)
+	}
+	overheard, err := call(ctx, s.client.http, s.prover, f.api+"/transactions", token)
+	if err != nil {
+		return nil, err
+	}
+	if !overheard.Opened {
+		return nil, &refusal{overheard.Status, overheard.Body}
+	}
+	return f.thief.tryProofs(ctx, f.api+"/transactions", token, overheard.Proof)
 }
 
 // session returns the session of the browser that sent r, or nil.

@@ -10,9 +10,12 @@ import (
 )
 
 // visit returns a visitor of s.
-func visit(t *testing.T, s *stage) *visitor {
+func visit(t *testing.T, s *stage) *visitor { return visitWith(t, s, byCertificate) }
+
+// visitWith returns a visitor of s who chooses a binding.
+func visitWith(t *testing.T, s *stage, how binding) *visitor {
 	t.Helper()
-	v, err := newVisitor(s, "en")
+	v, err := newVisitor(s, "en", how)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +131,7 @@ func TestTroubleIsTold(t *testing.T) {
 	t.Parallel()
 	v := atConsent(t)
 	back := answered(t, v)
-	v.stage.fintech.client.redirectURI += "x"
+	v.stage.fintech.clients[byCertificate].redirectURI += "x"
 	if err := v.get(t.Context(), back.String()); err != nil {
 		t.Fatal(err)
 	}

@@ -32,8 +32,9 @@ With no flags, bank plays the story of the spare key in a browser: a customer, a
 fintech, a bank, and a thief. It needs nothing but a free port and prints one
 URL to open.
 
-  -demo          play the same story here, without a browser; the exit status is
-                 0 only if every step went as it should
+  -demo          play the same story here, without a browser, once with each way
+                 to bind the key; the exit status is 0 only if every step went as
+                 it should
   -config FILE   run the bank alone, as FILE says, for other clients
 
 The exit status is 1 if something failed and 2 if the flags or FILE are wrong.

@@ -80,6 +80,14 @@ func (p page) WithKey(k *accessKey, open bool) any {
 	}{p, k, open}
 }
 
+// WithProof hands a proof to a template of its own, with the page for its words.
+func (p page) WithProof(made *proof) any {
+	return struct {
+		Page  page
+		Proof *proof
+	}{p, made}
+}
+
 // render shows a page in the language that the browser prefers. The origins in
 // formTargets may be redirected to after its form was sent.
 func render(w http.ResponseWriter, r *http.Request, status int, name string, p page, formTargets ...string) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"html"
 	"html/template"
 	"io/fs"
 	"net/http"
@@ -84,7 +85,10 @@ const nasty = `"><script>alert('x')</script><b onclick=a()>&amp;{{.}}`
 
 // examplePages returns every page in every state, full of what s says.
 func examplePages(s string) map[string]page {
-	key := &accessKey{Token: s, Header: s, Claims: s, Bound: s, Hand: s, Expires: time.Unix(0, 0)}
+	key := &accessKey{Token: s, Header: s, Claims: s, Binding: byCertificate, Bound: s, Hand: s, Expires: time.Unix(0, 0)}
+	sealed := *key
+	sealed.Binding = byProof
+	stamp := &proof{JWT: s, Header: s, Claims: s, Nonce: s}
 	texts := map[string]string{"en": s, "ja": s}
 	type data struct {
 		*story
@@ -92,13 +96,20 @@ func examplePages(s string) map[string]page {
 	}
 	hint := &user{Login: s, Password: s}
 	sent := &pushed{Sent: url.Values{s: {s}}, RequestURI: s, Authorize: "https://bank.example/authorize?" + url.QueryEscape(s)}
+	stamped := *sent
+	stamped.Proof = stamp
 	told := &story{
-		Pushed: sent, Code: s, Key: key, Renewed: key,
+		Binding: byCertificate, Pushed: sent, Code: s, Key: key, Renewed: key,
 		History: &history{Account: account{ID: s, Name: texts}, Transactions: []transaction{{Date: s, Text: texts}}},
 		Thief:   []attempt{{Who: "thief.bare", Reason: s, Challenge: s, Body: s}, {Who: "thief.owner", Opened: true, Right: true}},
 		Trouble: &trouble{"trouble.push", s},
 	}
+	toldOfSeal := *told
+	toldOfSeal.Binding, toldOfSeal.Pushed, toldOfSeal.Key, toldOfSeal.Renewed = byProof, &stamped, &sealed, &sealed
+	toldOfSeal.History = &history{Account: told.History.Account, Transactions: told.History.Transactions, Proof: stamp}
+	toldOfSeal.Thief = []attempt{{Who: "thief.noproof", Reason: s, Challenge: s}, {Who: "thief.ownproof"}, {Who: "thief.replay"}, {Who: "thief.owner"}}
 	return map[string]page{
+		"story 3": {Side: "fintech", Title: "story.title", Data: data{&toldOfSeal, hint}},
 		"home":    {Side: "fintech", Title: "home.title"},
 		"story":   {Side: "fintech", Title: "story.title", Data: data{told, hint}},
 		"story 1": {Side: "fintech", Title: "story.title", Data: data{&story{Pushed: sent}, hint}},
@@ -141,6 +152,37 @@ func TestPagesInBothLanguages(t *testing.T) {
 					t.Error("the title is missing")
 				}
 			})
+		}
+	}
+}
+
+// The first page offers both hands, and the story keeps to the words of the one
+// that was chosen.
+func TestPagesOfEachHand(t *testing.T) {
+	pages := examplePages("plain")
+	own := map[string][]string{
+		"story":   {"step.code.say", "step.key.say", "key.hand", "step.history.say", "step.renewed.say", "step.thief.say", "do.seal"},
+		"story 3": {"step.pushed.seal", "step.code.seal", "step.key.seal", "key.seal", "step.history.seal", "step.renewed.seal", "step.thief.seal", "stamp.title", "stamp.nonce", "do.certificate"},
+	}
+	for _, lang := range []string{"en", "ja"} {
+		home := renderExample("home", lang, pages["home"]).Body.String()
+		for _, value := range []binding{byCertificate, byProof} {
+			if !strings.Contains(home, `<input type="radio" name="binding" value="`+string(value)+`"`) {
+				t.Errorf("%s: the first page does not offer %q", lang, value)
+			}
+		}
+		if strings.Count(home, " checked>") != 1 {
+			t.Errorf("%s: the first page does not choose one hand beforehand", lang)
+		}
+		for name := range own {
+			body := html.UnescapeString(renderExample(name, lang, pages[name]).Body.String())
+			for of, ids := range own {
+				for _, id := range ids {
+					if got := strings.Contains(body, message(lang, id)); got != (of == name) {
+						t.Errorf("%s in %s: has %s: %v", name, lang, id, got)
+					}
+				}
+			}
 		}
 	}
 }

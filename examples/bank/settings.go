@@ -30,6 +30,8 @@ type settings struct {
 	users    []user
 	scopes   []string
 
+	dpopNonces bool // whether DPoP proofs have to have a nonce of the bank's
+
 	resource    string // path of the one protected resource; "" for the story's API
 	autoApprove string // the subject who consents without pages; "" if nobody does
 
@@ -101,6 +103,16 @@ func (s *settings) audience() string {
 		base = origin(s.issuer)
 	}
 	return strings.TrimSuffix(base, "/") + s.resource
+}
+
+// origins returns the base URLs that clients reach the API under. It is on both
+// listeners.
+func (s *settings) origins() []string {
+	list := []string{origin(s.issuer)}
+	if s.mtlsBase != "" {
+		list = append(list, origin(s.mtlsBase))
+	}
+	return list
 }
 
 // origin returns scheme and host of a URL, or "".

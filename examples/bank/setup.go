@@ -63,21 +63,29 @@ func assemble(p *pki, sockets [3]net.Listener, urls [3]string) (*stage, error) {
 	issuer, machines, app := urls[0], urls[1], urls[2]
 	signing, err1 := newKey()
 	assertions, err2 := newKey()
-	if err := errors.Join(err1, err2); err != nil {
+	thiefs, err3 := newKey()
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
+	newClient := func(id string, how binding, certs ...tls.Certificate) *client {
+		return &client{
+			id: id, issuer: issuer, redirectURI: app + "/callback", scope: "accounts transactions",
+			binding: how, key: assertions, http: newHTTPClient(p.roots, certs...),
+		}
+	}
 	f := &fintech{
-		client: &client{
-			id: "kakeibo-note", issuer: issuer, redirectURI: app + "/callback", scope: "accounts transactions",
-			key: assertions, http: newHTTPClient(p.roots, p.fintech),
+		clients: map[binding]*client{
+			byCertificate: newClient("kakeibo-note", byCertificate, p.fintech),
+			byProof:       newClient("kakeibo-note-dpop", byProof),
 		},
-		thief:    newThief(p.roots, p.thief),
+		thief:    newThief(p.roots, p.thief, thiefs),
+		issuer:   issuer,
 		api:      machines,
 		cert:     p.fintech.Certificate[0],
 		hint:     &customer,
 		sessions: make(map[string]*session),
 	}
-	registered, err := register(f.client)
+	registered, err := register(f.clients[byCertificate], f.clients[byProof])
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +97,7 @@ func assemble(p *pki, sockets [3]net.Listener, urls [3]string) (*stage, error) {
 		issuer: issuer, mtlsBase: machines, listen: sockets[0].Addr().String(),
 		certificate: p.server, profiles: []authz.Profile{authz.FAPI2Security}, clients: registered, keys: keys,
 		users: []user{customer}, scopes: []string{"accounts", "transactions"}, hint: &customer,
+		dpopNonces: true,
 	}, nil)
 	if err != nil {
 		return nil, err
@@ -100,33 +109,44 @@ func assemble(p *pki, sockets [3]net.Listener, urls [3]string) (*stage, error) {
 	}}, nil
 }
 
-// register returns the bank's register of clients, with c in it.
-func register(c *client) (*authz.ClientList, error) {
-	jwks, err1 := c.jwks()
-	inJapanese, err2 := json.Marshal(message("ja", "fintech"))
-	if err := errors.Join(err1, err2); err != nil {
+// register returns the bank's register of clients, with these in it.
+func register(clients ...*client) (*authz.ClientList, error) {
+	inJapanese, err := json.Marshal(message("ja", "fintech"))
+	if err != nil {
 		return nil, err
 	}
-	return authz.NewClientList(&authz.Client{
-		ID:                     c.id,
-		Profile:                authz.FAPI2Security,
-		Name:                   message("en", "fintech"),
-		RedirectURIs:           []string{c.redirectURI},
-		GrantTypes:             []string{"authorization_code", "refresh_token"},
-		ResponseTypes:          []string{"code"},
-		Scope:                  c.scope,
-		AuthMethod:             "private_key_jwt",
-		AuthSigningAlg:         "ES256",
-		JWKS:                   jwks,
-		CertificateBoundTokens: true,
-		Metadata:               map[string]json.RawMessage{"client_name#ja": inJapanese},
-	})
+	var list []*authz.Client
+	for _, c := range clients {
+		jwks, err := c.jwks()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, &authz.Client{
+			ID:                     c.id,
+			Profile:                authz.FAPI2Security,
+			Name:                   message("en", "fintech"),
+			RedirectURIs:           []string{c.redirectURI},
+			GrantTypes:             []string{"authorization_code", "refresh_token"},
+			ResponseTypes:          []string{"code"},
+			Scope:                  c.scope,
+			AuthMethod:             "private_key_jwt",
+			AuthSigningAlg:         "ES256",
+			JWKS:                   jwks,
+			CertificateBoundTokens: c.binding == byCertificate,
+			DPoPBoundTokens:        c.binding == byProof,
+			Metadata:               map[string]json.RawMessage{"client_name#ja": inJapanese},
+		})
+	}
+	return authz.NewClientList(list...)
 }
 
 // hangUp closes the connections that the fintech and the thief keep for later,
 // so that the servers need not wait for them when they stop.
 func (s *stage) hangUp() {
-	for _, h := range []*http.Client{s.fintech.client.http, s.fintech.thief.bare, s.fintech.thief.another} {
+	for _, c := range s.fintech.clients {
+		c.http.CloseIdleConnections()
+	}
+	for _, h := range []*http.Client{s.fintech.thief.bare, s.fintech.thief.another} {
 		h.CloseIdleConnections()
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -15,13 +14,14 @@ import (
 // A story is what has happened in one browser so far. What has not happened is
 // nil. The page and -demo tell it.
 type story struct {
+	Binding binding
 	Pushed  *pushed
 	Denied  string // the error code that came back instead of a locker number
 	Code    string // the locker number
 	Key     *accessKey
 	History *history
 	Renewed *accessKey
-	Thief   []attempt // the thief twice, then the fintech itself
+	Thief   []attempt // the thief, then the fintech itself
 	Trouble *trouble
 }
 
@@ -47,16 +47,18 @@ type accessKey struct {
 	Token   string
 	Header  string // JSON, indented
 	Claims  string // JSON, indented
-	Bound   string // cnf x5t#S256: the hand it was cut for
-	Hand    string // x5t#S256 of the fintech's certificate
+	Binding binding
+	Bound   string // from its cnf: the hand it was cut for
+	Hand    string // the thumbprint of the fintech's certificate or proof key
 	Expires time.Time
 }
 
 // Fits reports whether the key was cut for the fintech's hand.
 func (k *accessKey) Fits() bool { return k.Bound != "" && k.Bound == k.Hand }
 
-// readKey takes an access token apart, without judging it.
-func readKey(t *tokens, certificate []byte, now time.Time) (*accessKey, error) {
+// readKey takes an access token apart, without judging it. Hand is what it
+// ought to be bound to, and by which binding.
+func readKey(t *tokens, how binding, hand string, now time.Time) (*accessKey, error) {
 	parts := strings.Split(t.AccessToken, ".")
 	if len(parts) != 3 {
 		return nil, errors.New("the key is not a JWT")
@@ -72,17 +74,15 @@ func readKey(t *tokens, certificate []byte, now time.Time) (*accessKey, error) {
 		}
 	}
 	var claims struct {
-		Confirmation struct {
-			X5T string `json:"x5t#S256"`
-		} `json:"cnf"`
+		Confirmation map[string]any `json:"cnf"`
 	}
 	if err := json.Unmarshal(decoded[1].Bytes(), &claims); err != nil {
 		return nil, err
 	}
-	hand := sha256.Sum256(certificate) // RFC 8705, 3.1
+	bound, _ := claims.Confirmation[how.Member()].(string) // "" fits nobody
 	return &accessKey{
 		Token: t.AccessToken, Header: decoded[0].String(), Claims: decoded[1].String(),
-		Bound: claims.Confirmation.X5T, Hand: b64(hand[:]),
+		Binding: how, Bound: bound, Hand: hand,
 		Expires: now.Add(time.Duration(t.ExpiresIn) * time.Second),
 	}, nil
 }
@@ -91,6 +91,7 @@ func readKey(t *tokens, certificate []byte, now time.Time) (*accessKey, error) {
 type history struct {
 	Account      account
 	Transactions []transaction
+	Proof        *proof // what went with the request for the transactions, or nil
 }
 
 // readHistory reads the answers of /accounts and /transactions.
@@ -113,6 +114,7 @@ func readHistory(accounts, transactions *attempt) (*history, error) {
 	if len(list.Accounts) == 0 || len(rows.Transactions) == 0 {
 		return nil, errors.New("the history is empty")
 	}
+	h.Proof = transactions.Proof
 	h.Account, h.Transactions = list.Accounts[0], rows.Transactions
 	return h, nil
 }

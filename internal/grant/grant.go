@@ -32,6 +32,7 @@ type Code struct {
 	RedirectURI string
 	Challenge   string // code_challenge, S256
 	Nonce       string
+	JKT         string // the DPoP key it is bound to (RFC 9449, 10), or ""
 
 	// Claim is the version of the write that redeemed the code, or "". After
 	// a lost answer it tells one's own claim from another's.
@@ -56,6 +57,7 @@ const (
 	grantCodeNonce
 	grantCodeClaim
 	grantRefresh
+	grantCodeJKT
 )
 
 // Encode returns the record's value.
@@ -78,6 +80,7 @@ func (g *Grant) Encode() []byte {
 	e.string(grantCodeNonce, g.Code.Nonce)
 	e.string(grantCodeClaim, g.Code.Claim)
 	e.digest(grantRefresh, g.Refresh)
+	e.string(grantCodeJKT, g.Code.JKT)
 	return e.b
 }
 
@@ -120,6 +123,8 @@ func Decode(b []byte) (*Grant, error) {
 			return v.string(&g.Code.Claim)
 		case grantRefresh:
 			return v.digest(&g.Refresh)
+		case grantCodeJKT:
+			return v.string(&g.Code.JKT)
 		}
 		return ErrFormat
 	})

@@ -117,7 +117,7 @@ func fullGrant() *grant.Grant {
 		Created: time.UnixMilli(1767225601000), Expires: time.UnixMilli(1775001601000),
 		Code: grant.Code{
 			Secret: grant.Digest{1}, Expires: time.UnixMilli(1767225661000), RedirectURI: "https://app.fintech.example/cb?x=1",
-			Challenge: "zm3Dvy3EV4XaGP86qt62-sT0aZra8ssBIzW_iNhBHzE", Nonce: "n-1", Claim: "v1",
+			Challenge: "zm3Dvy3EV4XaGP86qt62-sT0aZra8ssBIzW_iNhBHzE", Nonce: "n-1", Claim: "v1", JKT: "VmR2zmQFtNQZEmpx3DFcuzPKziGYCx5f2prh05oCmAk",
 		},
 		Refresh: grant.Digest{2},
 	}
@@ -128,7 +128,7 @@ func fullRequest() *grant.Request {
 		Locator: locator, Secret: grant.Digest{3}, Client: "kakeibo", Expires: time.UnixMilli(1767225690000),
 		RedirectURI: "https://app.fintech.example/cb", State: strings.Repeat("s", 2000), Scopes: []string{"accounts"},
 		Challenge: "zm3Dvy3EV4XaGP86qt62-sT0aZra8ssBIzW_iNhBHzE", Nonce: "n-1", ACRValues: []string{"a", "b"},
-		Prompt: []string{"login"}, UILocales: []string{"ja", "en"}, LoginHint: "太郎", MaxAge: 300, HasMaxAge: true,
+		Prompt: []string{"login"}, UILocales: []string{"ja", "en"}, LoginHint: "太郎", MaxAge: 300, HasMaxAge: true, JKT: "VmR2zmQFtNQZEmpx3DFcuzPKziGYCx5f2prh05oCmAk",
 	}
 }
 
@@ -196,7 +196,7 @@ func TestUnreadable(t *testing.T) {
 		{"a later format", append([]byte{2}, good[1:]...)},
 		{"cut short", good[:len(good)-1]},
 		{"a field of a later release", append(bytes.Clone(good), 99, 1, 0)},
-		{"a field twice", append(bytes.Clone(good), 17, 1, 0)},
+		{"a field twice", append(bytes.Clone(good), 18, 1, 0)},
 		{"an empty field", []byte{1, 3, 0}},
 		{"a length beyond the end", []byte{1, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1}},
 		{"a locator of 15 bytes", append([]byte{1, 1, 15}, locator[:15]...)},

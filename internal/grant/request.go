@@ -19,7 +19,8 @@ type Request struct {
 	Prompt      []string
 	UILocales   []string
 	LoginHint   string
-	MaxAge      int64 // seconds; meaningful if HasMaxAge
+	JKT         string // dpop_jkt: the key that the code is bound to, or ""
+	MaxAge      int64  // seconds; meaningful if HasMaxAge
 	HasMaxAge   bool
 }
 
@@ -39,6 +40,7 @@ const (
 	requestLoginHint
 	requestMaxAge
 	requestHasMaxAge
+	requestJKT
 )
 
 // Encode returns the record's value.
@@ -59,6 +61,7 @@ func (r *Request) Encode() []byte {
 	e.string(requestLoginHint, r.LoginHint)
 	e.int(requestMaxAge, r.MaxAge)
 	e.bool(requestHasMaxAge, r.HasMaxAge)
+	e.string(requestJKT, r.JKT)
 	return e.b
 }
 
@@ -97,6 +100,8 @@ func DecodeRequest(b []byte) (*Request, error) {
 			return v.int(&r.MaxAge)
 		case requestHasMaxAge:
 			return v.bool(&r.HasMaxAge)
+		case requestJKT:
+			return v.string(&r.JKT)
 		}
 		return ErrFormat
 	})

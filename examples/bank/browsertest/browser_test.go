@@ -38,7 +38,8 @@ import (
 // words is what a person reads at each step.
 type words struct {
 	home, connect, pushed, toBank, login, failed, signIn, consent, accounts, approve, deny,
-	denied, code, key, fits, fetch, history, salary, renew, renewed, steal, bare, another, refused, owner, end, again string
+	denied, code, key, fits, fetch, history, salary, renew, renewed, steal, bare, another, refused, owner, end, again,
+	hands, seal, sealed, sealFits, stamp, noStamp, ownSeal, copied, replayed, onceMore string
 }
 
 var languages = map[string]words{
@@ -50,6 +51,9 @@ var languages = map[string]words{
 		salary: "Salary", renew: "Have the key renewed", renewed: "A new key for the same hand", steal: "A thief tries the stolen key",
 		bare: "The thief, without a certificate", another: "The thief, with another certificate", refused: "Turned away: 401 Unauthorized",
 		owner: "The door opens: 200 OK", end: "The stolen key opened nothing.", again: "Start again",
+		hands: "Which hand is the key cut for?", seal: "A hand with a seal", sealed: "with a seal made for this story alone", sealFits: "Kakeibo Note's seal",
+		stamp: "the stamp on this very request", noStamp: "The thief, without a stamp", ownSeal: "The thief, with a seal of their own",
+		copied: "The thief, with the copied stamp", replayed: "the DPoP proof was used before", onceMore: "Once more, with a certificate",
 	},
 	"ja": {
 		home: "ひとつの手でしか回らない合鍵", connect: "銀行口座をつなぐ", pushed: "フィンテックが銀行に頼む", toBank: "銀行へ進む",
@@ -59,6 +63,9 @@ var languages = map[string]words{
 		salary: "給与", renew: "鍵を新しくしてもらう", renewed: "同じ手のための新しい鍵", steal: "泥棒が盗んだ鍵を使う",
 		bare: "証明書を持たない泥棒", another: "別の証明書を持つ泥棒", refused: "開きません: 401 Unauthorized",
 		owner: "開きました: 200 OK", end: "盗まれた鍵では何も開きませんでした", again: "はじめからもう一度",
+		hands: "合鍵を、どの手に合わせますか", seal: "はんこを持つ手", sealed: "このお話のために作ったはんこで", sealFits: "かけいぼノートのはんこ",
+		stamp: "まさにこの依頼に押された印", noStamp: "印を押さない泥棒", ownSeal: "自分のはんこを押す泥棒",
+		copied: "印の写しを使う泥棒", replayed: "the DPoP proof was used before", onceMore: "もう一度、証明書で",
 	},
 }
 
@@ -75,6 +82,11 @@ func TestStory(t *testing.T) {
 				p.wholeStory(start, w)
 			})
 		}
+		device := map[string]string{"en": "desktop", "ja": "narrow"}[lang]
+		t.Run(lang+" seal "+device, func(t *testing.T) {
+			p := newPerson(t, browser, lang, "seal-"+device, widths[device])
+			p.sealedStory(start, w)
+		})
 		t.Run(lang+" deny", func(t *testing.T) {
 			p := newPerson(t, browser, lang, "phone-deny", widths["phone"])
 			p.untilConsent(start, w)
@@ -257,8 +269,14 @@ func (p *person) run(actions ...chromedp.Action[chromedp.Void]) {
 func (p *person) untilConsent(start string, w words) {
 	p.t.Helper()
 	p.run(chromedp.Navigate(start))
-	p.sees(w.home, w.connect)
+	p.sees(w.home, w.hands, w.seal, w.connect)
 	p.shot("1-home")
+	p.connect(w)
+}
+
+// connect goes on from the first page to the bank's question.
+func (p *person) connect(w words) {
+	p.t.Helper()
 	p.click(`form[action="/connect"] button`, w.pushed, "urn:ietf:params:oauth:request_uri:", w.toBank)
 	p.shot("2-pushed")
 	p.click(`a.button`, w.login)
@@ -280,6 +298,25 @@ func (p *person) wholeStory(start string, w words) {
 	p.click(`form[action="/thief"] button`, w.bare, w.another, w.refused, w.owner, w.end)
 	p.shot("8-thief")
 	p.click(`form[action="/connect"] button`, w.pushed, w.toBank)
+	p.absent(w.end)
+}
+
+// sealedStory chooses the other hand, by a click on its words.
+func (p *person) sealedStory(start string, w words) {
+	p.t.Helper()
+	p.run(chromedp.Navigate(start))
+	p.sees(w.home, w.hands, w.seal)
+	p.run(chromedp.Click(chromedp.CSS(`.hands label:nth-of-type(2) strong`)))
+	p.shot("1-home")
+	p.connect(w)
+	p.click(`button[name="approve"]`, w.sealed, w.code, w.key, w.sealFits, w.fits, "cnf jkt", w.fetch)
+	p.absent("x5t#S256")
+	p.shot("6-key")
+	p.click(`form[action="/history"] button`, w.history, w.stamp, w.salary, w.steal)
+	p.click(`form[action="/renew"] button`, w.renewed)
+	p.click(`form[action="/thief"] button`, w.noStamp, w.ownSeal, w.copied, w.replayed, w.refused, w.owner, w.end, w.onceMore)
+	p.shot("8-thief")
+	p.click(`form[action="/connect"] button`, w.pushed, w.sealed, w.toBank) // again, with the same hand
 	p.absent(w.end)
 }
 
