@@ -336,6 +336,15 @@ func TestSignAccessByKey(t *testing.T) {
 			t.Error(d)
 		}
 	})
+	for _, bad := range []string{p.jkt() + "=", p.jkt()[:42], `"},"x":{"y":"`, p.jkt()[:42] + "\n"} {
+		t.Run("RFC9449-6.1-1 a jkt that is no thumbprint", func(t *testing.T) {
+			a := *a
+			a.Confirmation.JKT = bad
+			if signed, err := token.SignAccess(t.Context(), keys, "ES256", &a); err == nil {
+				t.Errorf("signed %s", signed)
+			}
+		})
+	}
 	t.Run("RFC8705-3.1-2 never in two ways", func(t *testing.T) {
 		a.Confirmation.X5T = x5t
 		if signed, err := token.SignAccess(t.Context(), keys, "ES256", a); err == nil {

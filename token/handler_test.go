@@ -56,7 +56,7 @@ func TestBearer(t *testing.T) {
 		{"RFC6750-3.1-2 no credentials", set(), 401, "", "RFC6750-3.1-2"},
 		{"RFC6750-3.1-2 empty header", set(""), 401, "", "RFC6750-3.1-2"},
 		{"RFC6750-3.1-2 another scheme", set("Basic dTpw"), 401, "", "RFC6750-3.1-2"},
-		{"FAPI2-SP-5.3.4-1 DPoP is not there yet", set("DPoP " + good), 401, "invalid_token", "FAPI2-SP-5.3.4-1"},
+		{"FAPI2-SP-5.3.4-1 DPoP where it is not accepted", set("DPoP " + good), 401, "invalid_token", "FAPI2-SP-5.3.4-1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
