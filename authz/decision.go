@@ -97,14 +97,15 @@ func (in *Interaction) decide(ctx context.Context, d Decision, ev *Event) (answe
 	}
 	ctx, cancel := detached(ctx) // a browser that leaves now must not undo half of it
 	defer cancel()
+	request := in.request.Locator.Key(grant.KindRequest, s.config.Issuer)
 	if !g.Denied {
-		if err := in.undecided(ctx); err != nil {
+		if err := in.undecided(ctx, request); err != nil {
 			return answer, err
 		}
 	}
 	// The decision stands, whether or not the request can be forgotten now:
 	// the place of the grant is taken for as long as the request is kept.
-	_ = s.config.Store.Delete(ctx, in.request.Locator.Key(grant.KindRequest, s.config.Issuer))
+	_ = s.config.Store.Delete(ctx, request)
 	return answer, nil
 }
 
@@ -112,15 +113,15 @@ func (in *Interaction) decide(ctx context.Context, d Decision, ev *Event) (answe
 // request. The request is forgotten after a decision and never before: if it
 // is gone, there was a grant that has been revoked while this decision was
 // under way, and it stays revoked.
-func (in *Interaction) undecided(ctx context.Context) error {
-	_, err := in.server.request(ctx, in.request.Locator)
+func (in *Interaction) undecided(ctx context.Context, request string) error {
+	_, err := in.server.config.Store.Get(ctx, request)
 	if err == nil {
 		return nil
 	}
 	if undo := in.server.config.Store.Delete(ctx, in.GrantID); undo != nil {
 		return undo
 	}
-	if err == errDeadRequest {
+	if errors.Is(err, store.ErrNotFound) {
 		return errDecided
 	}
 	return err
