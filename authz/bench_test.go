@@ -26,7 +26,13 @@ import (
 // Each endpoint has three benchmarks: the request itself, the cryptography it
 // cannot avoid, and the ratio of the two from one run. Requests are made in
 // batches while the timer stands still, since a client's signature costs as
-// much as the server's answer. Run with -cpu 1 for ratios of processor time.
+// much as the server's answer. The README's table is of
+//
+//	go test -run '^$' -bench 'PAR|Token|Authorize|Growth' -cpu 1 -benchtime 2048x ./authz
+//	go test -run '^$' -bench VerifierCheck -cpu 1 ./token
+//	go test -run '^$' -bench MemoryHeap -benchtime 1x ./store
+//
+// on one core, so that ratios are of processor time.
 
 const batch = 512
 
