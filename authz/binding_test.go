@@ -178,7 +178,7 @@ func TestProofAlgorithms(t *testing.T) {
 	for _, k := range []*proofKey{
 		{Signer: rsaKey(), alg: "PS256"}, {Signer: newEC(), alg: "ES256"}, {Signer: ed, alg: "EdDSA"}, {Signer: ed, alg: "Ed25519"},
 	} {
-		t.Run("RFC9449-5.1-1 FAPI2-SP-5.4.1-1 RFC9449-6.1-1 "+k.alg, func(t *testing.T) {
+		t.Run("RFC9449-5.1-1 FAPI2-SP-5.4.1-1b RFC9449-6.1-1 "+k.alg, func(t *testing.T) {
 			f := keyClient("kakeibo").dpop()
 			b := newBank(t, clients(f))
 			story{t, b, f, keyClient("thief"), "openid accounts"}.run(k, k)

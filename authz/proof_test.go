@@ -106,7 +106,7 @@ func defects(now int64) []struct {
 			return []string{b64([]byte(`{"typ":"dpop+jwt","alg":"none"}`)), p[1], ""}
 		}), ""},
 		{"RFC9449-11.6-1 HS256", hmacked, "RFC9449-4.3-5"},
-		{"FAPI2-SP-5.4.1-1 RS256", func(d *draft) string {
+		{"FAPI2-SP-5.4.1-1b RS256", func(d *draft) string {
 			d.header["alg"], d.header["jwk"], d.key = rs.alg, rs.jwk(), rs
 			return d.sign()
 		}, "RFC9449-4.3-5"},

@@ -176,7 +176,7 @@ func TestProofVariants(t *testing.T) {
 		})
 	}
 	for _, alg := range []string{"PS256", "ES256", "EdDSA", "Ed25519"} {
-		t.Run("FAPI2-SP-5.4.1-1 "+alg, func(t *testing.T) {
+		t.Run("FAPI2-SP-5.4.1-1b "+alg, func(t *testing.T) {
 			var key crypto.Signer
 			var jwk object
 			var members string // RFC 7638, 3.2
