@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -121,17 +120,15 @@ func (p *dnParser) attributeType() ([]byte, error) {
 }
 
 // parseOID returns the content octets of a dotted object identifier, a
-// numericoid of RFC 4512, 1.4 with numbers of up to 63 bits.
+// numericoid of RFC 4512, 1.4. Its numbers are as large as a certificate's may
+// be.
 func parseOID(dotted string) ([]byte, bool) {
-	arcs := make([]uint64, 0, 12)
 	for arc := range strings.SplitSeq(dotted, ".") {
-		n, err := strconv.ParseUint(arc, 10, 63)
-		if err != nil || len(arc) > 1 && arc[0] == '0' {
+		if len(arc) > 1 && arc[0] == '0' {
 			return nil, false
 		}
-		arcs = append(arcs, n)
 	}
-	oid, err := x509.OIDFromInts(arcs)
+	oid, err := x509.ParseOID(dotted)
 	if err != nil {
 		return nil, false
 	}
