@@ -31,11 +31,7 @@ func TestPKIMethod(t *testing.T) {
 		}
 		return &ca{sign(c, c, key.Public(), key), key}
 	}
-	tests := []struct {
-		name string
-		with func(*fintech, *http.Request)
-		rule string
-	}{
+	tests := []certificateCase{
 		{"RFC8705-2-2 as registered", func(*fintech, *http.Request) {}, ""},
 		{"RFC8705-2-5 no certificate", func(_ *fintech, r *http.Request) { r.TLS.PeerCertificates = nil }, "RFC8705-2-5"},
 		{"RFC8705-2-5 no TLS", func(_ *fintech, r *http.Request) { r.TLS = nil }, "RFC8705-2-5"},
@@ -136,22 +132,7 @@ func TestPKIMethod(t *testing.T) {
 			r.TLS.PeerCertificates = []*x509.Certificate{testCA.issue(&x509.Certificate{EmailAddresses: []string{"Ops@FINTECH.example"}}, newEC())}
 		}, ""},
 	}
-	for _, at := range authenticatedAt {
-		for _, tt := range tests {
-			t.Run(tt.name+" at "+at.path, func(t *testing.T) {
-				f := tlsClient("kakeibo")
-				r := f.request(at.path, f.authenticate(nil, at.form(f)))
-				tt.with(f, r)
-				b := newBank(t, clients(f))
-				res := b.do(r)
-				if tt.rule != "" {
-					mustRefuse(t, b, res, 401, "invalid_client", tt.rule)
-				} else if res.StatusCode != at.status {
-					t.Errorf("answer is %d %v: %s", res.StatusCode, object(t, res), b.lastEvent().Reason)
-				}
-			})
-		}
-	}
+	certify(t, tlsClient, tests)
 	t.Run("RFC8705-2-4 the certificate of one client with the client_id of another", func(t *testing.T) {
 		f, other := tlsClient("kakeibo"), tlsClient("other")
 		b := newBank(t, clients(f, other))
@@ -183,11 +164,7 @@ func TestSelfSignedMethod(t *testing.T) {
 			r.TLS.PeerCertificates = f.chain
 		}
 	}
-	tests := []struct {
-		name string
-		with func(*fintech, *http.Request)
-		rule string
-	}{
+	tests := []certificateCase{
 		{"RFC8705-2.2-3 self-signed", func(*fintech, *http.Request) {}, ""},
 		{"RFC8705-2-5 no certificate", func(_ *fintech, r *http.Request) { r.TLS.PeerCertificates = nil }, "RFC8705-2-5"},
 		{"RFC8705-2-5 no TLS", func(_ *fintech, r *http.Request) { r.TLS = nil }, "RFC8705-2-5"},
@@ -218,22 +195,7 @@ func TestSelfSignedMethod(t *testing.T) {
 		{"RFC8705-2.2-6 in its last second", until(now), ""},
 		{"RFC8705-2.2-6 expired", until(now.Add(-time.Second)), "RFC8705-2.2-6"},
 	}
-	for _, at := range authenticatedAt {
-		for _, tt := range tests {
-			t.Run(tt.name+" at "+at.path, func(t *testing.T) {
-				f := selfSignedClient("kakeibo")
-				r := f.request(at.path, f.authenticate(nil, at.form(f)))
-				tt.with(f, r)
-				b := newBank(t, clients(f))
-				res := b.do(r)
-				if tt.rule != "" {
-					mustRefuse(t, b, res, 401, "invalid_client", tt.rule)
-				} else if res.StatusCode != at.status {
-					t.Errorf("answer is %d %v: %s", res.StatusCode, object(t, res), b.lastEvent().Reason)
-				}
-			})
-		}
-	}
+	certify(t, selfSignedClient, tests)
 }
 
 // TestPlainListener: a client that authenticates by a key needs a certificate
@@ -255,5 +217,34 @@ func TestPlainListener(t *testing.T) {
 				t.Errorf("answer is %d %v", res.StatusCode, object(t, res))
 			}
 		})
+	}
+}
+
+// A certificateCase is a change to a good request of a client that
+// authenticates by its certificate, and the rule that then refuses it, or "".
+type certificateCase struct {
+	name string
+	with func(*fintech, *http.Request)
+	rule string
+}
+
+// certify runs the cases against every endpoint that authenticates.
+func certify(t *testing.T, client func(id string) *fintech, cases []certificateCase) {
+	t.Helper()
+	for _, at := range authenticatedAt {
+		for _, tt := range cases {
+			t.Run(tt.name+" at "+at.path, func(t *testing.T) {
+				f := client("kakeibo")
+				r := f.request(at.path, f.authenticate(nil, at.form(f)))
+				tt.with(f, r)
+				b := newBank(t, clients(f))
+				res := b.do(r)
+				if tt.rule != "" {
+					mustRefuse(t, b, res, 401, "invalid_client", tt.rule)
+				} else if res.StatusCode != at.status {
+					t.Errorf("answer is %d %v: %s", res.StatusCode, object(t, res), b.lastEvent().Reason)
+				}
+			})
+		}
 	}
 }

@@ -23,9 +23,10 @@
 //
 // # What happens once
 //
-// A code is redeemed once, a request is decided once, a client assertion is
-// accepted once, whatever the number of nodes, of concurrent requests and of
-// answers lost on the way: each is one atomic write of the store. Every check
+// A code is redeemed once, a request is decided once, a client assertion or a
+// DPoP proof is accepted once, whatever the number of nodes, of concurrent
+// requests and of answers lost on the way: each is one atomic write of the
+// store. Every check
 // that a stranger or a sloppy client could fail comes before that write, so
 // that nobody but its owner uses a thing up.
 //

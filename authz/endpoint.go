@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/aikagi/aikagi/internal/form"
 	"github.com/aikagi/aikagi/internal/jsonw"
@@ -43,9 +41,6 @@ func answer(w http.ResponseWriter, e *Error) {
 	}
 	if e.challenge != "" {
 		h.Set("WWW-Authenticate", e.challenge)
-	}
-	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
 	}
 	o := jsonw.New(128)
 	o.String("error", string(e.Code))

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 )
 
 // A Code is an error code of OAuth 2.0 or OpenID Connect, as sent in the
@@ -53,11 +52,10 @@ var deniable = map[Code]bool{
 // An error of any other type is an outage. The client is told server_error
 // and nothing else.
 type Error struct {
-	Code        Code          // such as invalid_grant
-	Description string        // in words the client's developer may see
-	Rule        string        // the row it rests on, such as FAPI2-SP-5.3.2.1-8
-	RetryAfter  time.Duration // if not zero, sent as Retry-After
-	Err         error         // in words only the operator may see
+	Code        Code   // such as invalid_grant
+	Description string // in words the client's developer may see
+	Rule        string // the row it rests on, such as FAPI2-SP-5.3.2.1-8
+	Err         error  // in words only the operator may see
 
 	status    int    // if not zero, instead of the one its Code has
 	allow     string // methods, with status 405
