@@ -5,6 +5,10 @@
 // never does. To check a token, call [Parse] and then [Token.Verify]; to make
 // one, call [Sign].
 //
+// [Encrypt] and [Decrypt] put a token into a compact JWE (RFC 7516) and take it
+// out. They stand on package crypto alone: what is decrypted is bytes, and a
+// token only once it was verified.
+//
 // Everything here is safe for concurrent use and changes none of its
 // arguments.
 package jose

@@ -18,7 +18,7 @@ import (
 // A Key is a public key and what its JWK says about it.
 type Key struct {
 	ID        string           // kid; "" if there is none
-	Use       string           // use; "" if there is none, which allows any
+	Use       string           // use, or what key_ops amounts to; "" if there is none, which allows any
 	Algorithm string           // alg; "" if there is none, which allows any that fits
 	Public    crypto.PublicKey // *rsa.PublicKey, *ecdsa.PublicKey on P-256, or ed25519.PublicKey
 	X5C       [][]byte         // x5c as DER, the leaf, whose key is Public, first; nil if there is none
@@ -101,18 +101,47 @@ func parseKey(jwk Claims) (Key, error) {
 		}
 		*m.to = s
 	}
-	// RFC 7517, 4.3: operations, like use, say what the key is not for.
-	if ops, ok := jwk.Strings("key_ops"); ok && !slices.Contains(ops, "verify") && !slices.Contains(ops, "sign") {
-		return Key{}, fmt.Errorf("%w: key_ops without verify", ErrUnsupportedKey)
-	} else if !ok && jwk.Has("key_ops") {
-		return Key{}, malformed("key_ops")
-	}
 	var err error
+	if key.Use, err = parseUse(jwk, key.Use); err != nil {
+		return Key{}, err
+	}
 	if key.Public, err = parsePublic(jwk); err != nil {
 		return Key{}, err
 	}
 	key.X5C, err = parseX5C(jwk, key.Public)
 	return key, err
+}
+
+// The operations of RFC 7517, 4.3 by the use they amount to.
+var (
+	signatureOps  = []string{"sign", "verify"}
+	encryptionOps = []string{"encrypt", "decrypt", "wrapKey", "unwrapKey", "deriveKey", "deriveBits"}
+)
+
+// parseUse returns what a key is for. Its operations say that as its use does,
+// and they must agree (RFC 7517, 4.3); one that has operations alone gets the
+// use they amount to, so that no key to encrypt to verifies a signature.
+func parseUse(jwk Claims, use string) (string, error) {
+	if !jwk.Has("key_ops") {
+		return use, nil
+	}
+	ops, ok := jwk.Strings("key_ops")
+	if !ok {
+		return "", malformed("key_ops")
+	}
+	among := func(list []string) bool {
+		return slices.ContainsFunc(ops, func(op string) bool { return slices.Contains(list, op) })
+	}
+	sig, enc := among(signatureOps), among(encryptionOps)
+	switch {
+	case use == "sig" && sig, use == "enc" && enc, use == "" && sig && enc:
+		return use, nil
+	case use == "" && sig:
+		return "sig", nil
+	case use == "" && enc:
+		return "enc", nil
+	}
+	return "", fmt.Errorf("%w: key_ops without a use of ours", ErrUnsupportedKey)
 }
 
 // parsePublic returns a key that checkKey has nothing to say against.

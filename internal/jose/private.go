@@ -11,7 +11,8 @@ import (
 	"slices"
 )
 
-// A PrivateKey is a key that signs.
+// A PrivateKey is a key that signs or, by its Use, decrypts: then its Signer is
+// the Key of a [DecryptionKey].
 type PrivateKey struct {
 	Key
 	Signer crypto.Signer // its Public is Key.Public
@@ -44,7 +45,8 @@ func parsePrivateKey(jwk Claims) (PrivateKey, error) {
 	if err != nil {
 		return PrivateKey{}, err
 	}
-	if verifiers[key.Algorithm] != nil && !fits(key.Algorithm, key.Public) {
+	known := verifiers[key.Algorithm] != nil || slices.Contains(KeyAlgorithms, key.Algorithm)
+	if known && !fits(key.Algorithm, key.Public) && !agrees(key.Algorithm, key.Public) {
 		return PrivateKey{}, malformed("alg does not fit the key")
 	}
 	signer, err := parseSigner(jwk, key.Public)
