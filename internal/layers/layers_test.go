@@ -17,7 +17,7 @@ const module = "github.com/aikagi/aikagi/"
 // in internal is on the ground, and every …test package and example on top.
 var floors = [][]string{
 	{"pkce", "mtls", "store", "internal/fetch", "internal/form", "internal/grant", "internal/jose"},
-	{"token/dpop"},
+	{"token/dpop", "token/httpsig"},
 	{"token"},
 	{"authz"},
 	{},
