@@ -3,6 +3,8 @@ package token
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 )
@@ -24,7 +26,8 @@ type Confirmation struct {
 	JKT string
 }
 
-// Access is what a JWT access token says (RFC 9068).
+// Access is what an access token says: a JWT (RFC 9068), one that [Opaque]
+// sealed, or one that the authorization server told us about (RFC 7662).
 type Access struct {
 	// Issuer is the authorization server's identifier, an https URL (iss).
 	Issuer string
@@ -36,7 +39,8 @@ type Access struct {
 	ClientID string
 
 	// ID is the token's own identifier, at least 128 random bits such as
-	// crypto/rand.Text returns (jti).
+	// crypto/rand.Text returns (jti). Where an [Introspector] asked, it is empty
+	// if the server did not say, and so is IssuedAt.
 	ID string
 
 	// GrantID names the grant it rests on, so that a verifier can ask whether
@@ -50,6 +54,12 @@ type Access struct {
 	// Scopes are what was granted, each a scope-token of RFC 6749, 3.3
 	// (scope). It may be empty.
 	Scopes []string
+
+	// Details are the authorization details that were granted, each a JSON
+	// object with a type (authorization_details, RFC 9396, 9.1). What a type
+	// means is the API's to know: they are checked for form alone. It may be
+	// empty.
+	Details []json.RawMessage
 
 	// IssuedAt and Expires are the ends of its life, whole seconds (iat, exp).
 	IssuedAt, Expires time.Time
@@ -77,8 +87,24 @@ type Access struct {
 //
 // A token that is bound to nothing is refused: this package mints none (FAPI
 // 2.0 SP, 5.3.2.1-4). An error means that a required field is missing or
-// malformed, that there is no key ([ErrNoKey]), or that the key failed.
+// malformed, that the token would be longer than the 8 KiB a [Verifier] takes,
+// that there is no key ([ErrNoKey]), or that the key failed.
 func SignAccess(ctx context.Context, keys KeySet, alg string, a *Access) (string, error) {
+	payload, err := a.claims()
+	if err != nil {
+		return "", err
+	}
+	signed, err := sign(ctx, keys, alg, typeAccess, payload)
+	if err == nil && len(signed) > maxToken {
+		return "", errTooLong
+	}
+	return signed, err
+}
+
+var errTooLong = errors.New("token: access token is longer than 8 KiB")
+
+// claims returns the claims of an access token, whatever its form.
+func (a *Access) claims() ([]byte, error) {
 	w := newClaims()
 	w.issuer(a.Issuer)
 	w.text("sub", a.Subject)
@@ -87,11 +113,12 @@ func SignAccess(ctx context.Context, keys KeySet, alg string, a *Access) (string
 	w.times(a.IssuedAt, a.Expires)
 	w.text("jti", a.ID)
 	w.scope(a.Scopes)
+	w.details(a.Details)
 	w.authentication(a.AuthTime, a.ACR, a.AMR)
 	w.confirmation(a.Confirmation)
 	w.optional("grant_id", a.GrantID)
 	w.extra(a.Extra)
-	return w.sign(ctx, keys, alg, typeAccess, len(a.Extra) > 0)
+	return w.end(len(a.Extra) > 0 || len(a.Details) > 0)
 }
 
 func (w *claimWriter) audience(aud []string) {

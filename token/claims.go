@@ -1,7 +1,6 @@
 package token
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,20 +13,6 @@ import (
 	"github.com/aikagi/aikagi/internal/jose"
 	"github.com/aikagi/aikagi/internal/jsonw"
 )
-
-// reserved are the claims that mean something to whoever reads a token: in an
-// access token (RFC 9068), an ID token, or a JWT of another kind that a token
-// with such a claim could pass for. What describes the customer, such as email
-// or roles (RFC 9068, 2.2.2 and 2.2.3.1), is the host's to add.
-var reserved = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", // RFC 7519
-	"client_id", "scope", "cnf", "auth_time", "acr", "amr", "grant_id", "authorization_details", // access token
-	"nonce", "azp", "at_hash", "c_hash", "s_hash", "sid", // ID token
-	"events", "toe", "txn", "sub_id", // security event, logout
-	"act", "may_act", "active", "token_type", "username", "token_introspection", // exchange, introspection
-	"htm", "htu", "ath", "jwk", // proof
-	"request", "request_uri", "response_type", "redirect_uri", "response", "code", // request object, JARM
-}
 
 // A claimWriter writes the claims of one token and remembers why it cannot.
 type claimWriter struct {
@@ -115,8 +100,7 @@ func (w *claimWriter) extra(claims map[string]any) {
 		if v == nil || v == "" {
 			continue
 		}
-		// Readers that ignore case would take AUD for aud.
-		if slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) }) {
+		if jose.Reserved(name) {
 			w.fail("claim %q is not the host's to set", name)
 		}
 		b, err := json.Marshal(v)
@@ -131,28 +115,17 @@ func (w *claimWriter) extra(claims map[string]any) {
 	}
 }
 
-// sign ends the object and signs it. Claims of the host's making are read back
+// end ends the object and returns it. Claims of the host's making are read back
 // first: they could nest or repeat names so that our own verifier refuses.
-func (w *claimWriter) sign(ctx context.Context, keys KeySet, alg, typ string, foreign bool) (string, error) {
+func (w *claimWriter) end(foreign bool) ([]byte, error) {
 	payload := w.o.Bytes()
 	if w.err != nil {
-		return "", w.err
+		return nil, w.err
 	}
 	if foreign {
 		if _, err := jose.ParseClaims(payload); err != nil {
-			return "", fmt.Errorf("token: claims of the host: %w", err)
+			return nil, fmt.Errorf("token: claims of the host: %w", err)
 		}
 	}
-	key, err := keys.SigningKey(ctx, alg)
-	if err != nil {
-		return "", fmt.Errorf("token: signing key for %s: %w", alg, err)
-	}
-	if key.ID == "" || key.Algorithm != alg && key.Algorithm != otherName(alg) {
-		return "", fmt.Errorf("token: key set answered kid %q of %q when asked for %s", key.ID, key.Algorithm, alg)
-	}
-	signed, err := jose.Sign(alg, key.ID, typ, key.Signer, payload)
-	if err != nil {
-		return "", fmt.Errorf("token: kid %q: %w", key.ID, err)
-	}
-	return signed, nil
+	return payload, nil
 }

@@ -3,7 +3,9 @@ package token
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aikagi/aikagi/internal/jsonw"
 )
@@ -14,11 +16,13 @@ const (
 	invalidToken      = "invalid_token"
 	insufficientScope = "insufficient_scope"
 	invalidDPoPProof  = "invalid_dpop_proof" // RFC 9449, 7.1
+
+	insufficientAuthentication = "insufficient_user_authentication" // RFC 9470, 3
 )
 
 // Error is a refusal: the caller is told why, in the terms of RFC 6750, 3.
-// Status, Code, Description and Scope are sent; Rule and Err never are. No
-// Error made by this package contains a token.
+// Status, Code, Description, Scope, ACR and MaxAge are sent; Rule and Err never
+// are. No Error made by this package contains a token.
 //
 // An error of any other type is an outage. The caller is told 503 and nothing
 // else.
@@ -35,13 +39,21 @@ type Error struct {
 	// Scope is the scope that is needed, if that is what was missing.
 	Scope string
 
+	// ACR and MaxAge say what authentication is needed, if that is why the code
+	// is insufficient_user_authentication (RFC 9470, 3): any one of ACR, the
+	// preferred first, and no longer ago than MaxAge, which is sent in seconds,
+	// rounded down. Zero leaves them out.
+	ACR    []string
+	MaxAge time.Duration
+
 	// Rule is the requirement it rests on, such as FAPI2-SP-5.3.4-5.
 	Rule string
 
 	// Err is in words only the operator may see. It may be nil.
 	Err error
 
-	scheme string // that the token came with, or ""
+	scheme   string // that the token came with, or ""
+	metadata string // where the metadata of the URL that was asked for is, or ""
 }
 
 // Error returns the refusal in words for the operator.
@@ -71,15 +83,21 @@ func (e *Error) status() int {
 	return e.Status
 }
 
-// underScheme returns err with the scheme that the token came with. What a
-// host's hook returned may be shared, and is not changed.
-func underScheme(err error, scheme string) error {
+// answerTo returns err with what the answer to r depends on. What a host's hook
+// returned may be shared, and is not changed.
+func (v *Verifier) answerTo(r *http.Request, scheme string, err error) error {
+	described := v.about != nil && v.about.describes(r)
 	var e *Error
-	if !errors.As(err, &e) {
+	if v.proofs == nil && !described || !errors.As(err, &e) {
 		return err
 	}
 	with := *e
-	with.scheme = scheme
+	if v.proofs != nil { // there are two schemes, and the answer depends on which it was
+		with.scheme = scheme
+	}
+	if described {
+		with.metadata = v.about.url
+	}
 	return &with
 }
 
@@ -93,16 +111,29 @@ func (e *Error) challenge(scheme, realm, algs string) string {
 	if e.Code != "" && (e.scheme == scheme || e.scheme == "") {
 		for _, a := range [...]struct{ name, value string }{
 			{"error", e.Code}, {"error_description", e.Description}, {"scope", e.Scope},
+			{"acr_values", strings.Join(e.ACR, " ")}, {"max_age", e.maxAge()},
 		} {
 			if a.value != "" {
 				b.WriteString(", " + a.name + `="` + clean(a.value) + `"`)
 			}
 		}
 	}
+	if e.metadata != "" {
+		b.WriteString(`, resource_metadata="` + e.metadata + `"`)
+	}
 	if algs != "" {
 		b.WriteString(`, algs="` + algs + `"`)
 	}
 	return b.String()
+}
+
+// maxAge returns the seconds in MaxAge, or "" if there is none. There are no
+// fewer than none (RFC 9470, 3).
+func (e *Error) maxAge() string {
+	if e.MaxAge == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(max(0, e.MaxAge)/time.Second), 10)
 }
 
 // body returns the refusal as a JSON object, in the words of the challenge.

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/aikagi/aikagi/mtls"
@@ -103,6 +104,80 @@ func ExampleParseKeySet() {
 	history.ServeHTTP(w, httptest.NewRequest("GET", "https://api.bank.example/history", nil))
 	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
 	// Output: 401 Bearer realm="https://api.bank.example"
+}
+
+// An opaque token says what a JWT says, but only to those who have the secret.
+func ExampleOpaque() {
+	secret := make([]byte, 32) // shared by all nodes, from the bank's vault
+	rand.Read(secret)
+	opaque, err := token.NewOpaque([][]byte{secret}, "https://as.bank.example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	key, err := opaque.Seal(&token.Access{
+		Issuer:       "https://as.bank.example",
+		Subject:      "customer-a",
+		ClientID:     "fintech",
+		ID:           rand.Text(),
+		Audience:     []string{"https://api.bank.example"},
+		IssuedAt:     time.Now(),
+		Expires:      time.Now().Add(5 * time.Minute),
+		Confirmation: token.Confirmation{X5T: mtls.Thumbprint(exampleCertificate("fintech"))},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	access, err := opaque.Open(key) // an API sets VerifierConfig.Opaque, which checks all the rest
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(strings.Contains(key, "."), access.Subject)
+	// Output: false customer-a
+}
+
+// A transfer needs a strong authentication in the last five minutes (RFC 9470),
+// and clients find out from the API itself where to go for a token (RFC 9728).
+func ExampleVerifier_Metadata() {
+	keys, err := token.NewKeySet(exampleKey())
+	if err != nil {
+		log.Fatal(err)
+	}
+	guard, err := token.NewVerifier(token.VerifierConfig{
+		Issuer:   "https://as.bank.example",
+		Audience: "https://api.bank.example/transfers",
+		Keys:     keys,
+		Metadata: &token.Metadata{Scopes: []string{"transfers"}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(guard.Metadata())
+	mux.Handle("POST /transfers", guard.Handler(token.Require{
+		Scopes: []string{"transfers"},
+		ACR:    []string{"urn:bank:acr:strong"},
+		MaxAge: 5 * time.Minute,
+	}, http.NotFoundHandler()))
+
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest("POST", "https://api.bank.example/transfers", nil))
+	_, where, _ := strings.Cut(w.Header().Get("WWW-Authenticate"), "resource_metadata=")
+	fmt.Println(w.Code, where)
+
+	w = httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest("GET", strings.Trim(where, `"`), nil))
+	fmt.Println(w.Code, w.Header().Get("Content-Type"))
+	// Output:
+	// 401 "https://api.bank.example/.well-known/oauth-protected-resource/transfers"
+	// 200 application/json
+}
+
+func exampleKey() token.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return token.PrivateKey{ID: "bank-2026", Algorithm: "ES256", Signer: key}
 }
 
 func exampleCertificate(name string) *x509.Certificate {

@@ -2,7 +2,12 @@ package token
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
 	"time"
+
+	"github.com/aikagi/aikagi/internal/jose"
 )
 
 // maxIDLifetime bounds an ID token's life. It reports one sign-in; how long
@@ -38,6 +43,10 @@ type ID struct {
 	// most an hour apart (iat, exp).
 	IssuedAt, Expires time.Time
 
+	// AccessToken is the access token that is issued beside it, whose half
+	// hash it then carries (at_hash; OIDC Core, 3.1.3.6). Empty leaves it out.
+	AccessToken string
+
 	// Extra are the host's claims, such as name or email. They may not use a
 	// name that the protocols give a meaning, in whatever letter case; those
 	// that are nil or "" are left out.
@@ -61,8 +70,27 @@ func SignID(ctx context.Context, keys KeySet, alg string, id *ID) (string, error
 	}
 	w.optional("nonce", id.Nonce)
 	w.authentication(id.AuthTime, id.ACR, id.AMR)
+	if id.AccessToken != "" {
+		w.text("at_hash", halfHash(alg, id.AccessToken))
+	}
 	w.extra(id.Extra)
-	return w.sign(ctx, keys, alg, "", len(id.Extra) > 0)
+	claims, err := w.end(len(id.Extra) > 0)
+	if err != nil {
+		return "", err
+	}
+	return sign(ctx, keys, alg, "", claims)
+}
+
+// halfHash returns the left half of the hash of s in base64url, by the hash
+// function of the signature under alg (OIDC Core, 3.1.3.6): that of Ed25519 is
+// SHA-512, that of all others here SHA-256.
+func halfHash(alg, s string) string {
+	if alg == jose.EdDSA || alg == jose.Ed25519 {
+		sum := sha512.Sum512([]byte(s))
+		return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
+	}
+	sum := sha256.Sum256([]byte(s))
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
 // subject writes sub as OIDC Core, 2 bounds it.

@@ -3,7 +3,9 @@
 // tokens. A resource server needs this package alone; start with
 // [NewVerifier]. For certificates its listener has to ask, as
 // [mtls.Policy.MutualConfig] does, and where it is a process of its own,
-// [RemoteKeySet] has the keys that the server publishes.
+// [RemoteKeySet] has the keys that the server publishes. Access tokens that
+// nobody else can read are made by [Opaque]; those of a server that makes them
+// otherwise, an [Introspector] asks it about.
 package token
 
 import (

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -58,14 +57,9 @@ func (v *Verifier) proved(r *http.Request, token string, a *Access) (*dpop.Proof
 	return p, nil
 }
 
-// urls returns what the htu of a proof in r may be. The path is the one that
-// was asked for, however the host's mux has cut it since.
+// urls returns what the htu of a proof in r may be.
 func (v *Verifier) urls(r *http.Request) []string {
-	asked := r.URL
-	if u, err := url.ParseRequestURI(r.RequestURI); err == nil {
-		asked = u
-	}
-	path := asked.EscapedPath()
+	path := requested(r).EscapedPath()
 	if path == "*" { // OPTIONS * is a request to the origin as such (RFC 9112, 3.3)
 		path = ""
 	}

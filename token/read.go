@@ -12,6 +12,21 @@ import (
 // What RFC 9068, 2.2 requires must be there, and whatever is there must be of
 // its type.
 func readAccess(c jose.Claims) (*Access, error) {
+	a, err := readClaims(c)
+	switch {
+	case err != nil:
+		return nil, err
+	case a.ID == "":
+		return nil, badClaim("jti")
+	case a.IssuedAt.IsZero():
+		return nil, badClaim("iat")
+	}
+	return a, nil
+}
+
+// readClaims is readAccess for claims that the authorization server tells us,
+// which may leave out jti and iat (RFC 7662, 2.2).
+func readClaims(c jose.Claims) (*Access, error) {
 	a := &Access{}
 	for _, name := range c.Names() {
 		if err := a.read(c, name); err != nil {
@@ -25,12 +40,8 @@ func readAccess(c jose.Claims) (*Access, error) {
 		return nil, badClaim("sub")
 	case a.ClientID == "":
 		return nil, badClaim("client_id")
-	case a.ID == "":
-		return nil, badClaim("jti")
 	case len(a.Audience) == 0:
 		return nil, badClaim("aud")
-	case a.IssuedAt.IsZero():
-		return nil, badClaim("iat")
 	case a.Expires.IsZero():
 		return nil, badClaim("exp")
 	case a.Confirmation == Confirmation{}:
@@ -71,6 +82,8 @@ func (a *Access) read(c jose.Claims, name string) error {
 		a.AuthTime, ok = c.Time(name)
 	case "scope":
 		a.Scopes, ok = readScope(c)
+	case "authorization_details":
+		a.Details, ok = readDetails(c)
 	case "cnf":
 		cnf, _ := c.Object(name)
 		return a.Confirmation.read(cnf)

@@ -21,6 +21,10 @@ type Grant struct {
 	Created  time.Time
 	Expires  time.Time // when the grant ends; zero if it has no refresh token
 
+	Resources []string // the APIs it is for; empty for those that the scopes imply
+	Details   []string // authorization_details, each element as JSON
+	Claims    string   // the claims that were asked for one by one, as JSON, or ""
+
 	Code    Code
 	Refresh Digest // of the refresh token's secret; zero before there is one
 }
@@ -58,6 +62,9 @@ const (
 	grantCodeClaim
 	grantRefresh
 	grantCodeJKT
+	grantResources
+	grantDetails
+	grantClaims
 )
 
 // Encode returns the record's value.
@@ -81,6 +88,9 @@ func (g *Grant) Encode() []byte {
 	e.string(grantCodeClaim, g.Code.Claim)
 	e.digest(grantRefresh, g.Refresh)
 	e.string(grantCodeJKT, g.Code.JKT)
+	e.strings(grantResources, g.Resources)
+	e.strings(grantDetails, g.Details)
+	e.string(grantClaims, g.Claims)
 	return e.b
 }
 
@@ -125,6 +135,12 @@ func Decode(b []byte) (*Grant, error) {
 			return v.digest(&g.Refresh)
 		case grantCodeJKT:
 			return v.string(&g.Code.JKT)
+		case grantResources:
+			return v.strings(&g.Resources)
+		case grantDetails:
+			return v.strings(&g.Details)
+		case grantClaims:
+			return v.string(&g.Claims)
 		}
 		return ErrFormat
 	})

@@ -119,7 +119,8 @@ func fullGrant() *grant.Grant {
 			Secret: grant.Digest{1}, Expires: time.UnixMilli(1767225661000), RedirectURI: "https://app.fintech.example/cb?x=1",
 			Challenge: "zm3Dvy3EV4XaGP86qt62-sT0aZra8ssBIzW_iNhBHzE", Nonce: "n-1", Claim: "v1", JKT: "VmR2zmQFtNQZEmpx3DFcuzPKziGYCx5f2prh05oCmAk",
 		},
-		Refresh: grant.Digest{2},
+		Refresh:   grant.Digest{2},
+		Resources: []string{"https://api.bank.example"}, Details: []string{`{"type":"a"}`, `{"type":"b"}`}, Claims: `{"userinfo":{"name":null}}`,
 	}
 }
 
@@ -129,6 +130,8 @@ func fullRequest() *grant.Request {
 		RedirectURI: "https://app.fintech.example/cb", State: strings.Repeat("s", 2000), Scopes: []string{"accounts"},
 		Challenge: "zm3Dvy3EV4XaGP86qt62-sT0aZra8ssBIzW_iNhBHzE", Nonce: "n-1", ACRValues: []string{"a", "b"},
 		Prompt: []string{"login"}, UILocales: []string{"ja", "en"}, LoginHint: "太郎", MaxAge: 300, HasMaxAge: true, JKT: "VmR2zmQFtNQZEmpx3DFcuzPKziGYCx5f2prh05oCmAk",
+		Resources: []string{"https://api.bank.example"}, Details: []string{`{"type":"a"}`}, Claims: `{"userinfo":{"name":null}}`,
+		Subject: "u-5b1e9d", EssentialACR: true, ResponseMode: "jwt",
 	}
 }
 
@@ -196,7 +199,7 @@ func TestUnreadable(t *testing.T) {
 		{"a later format", append([]byte{2}, good[1:]...)},
 		{"cut short", good[:len(good)-1]},
 		{"a field of a later release", append(bytes.Clone(good), 99, 1, 0)},
-		{"a field twice", append(bytes.Clone(good), 18, 1, 0)},
+		{"a field twice", append(bytes.Clone(good), 21, 1, 0)},
 		{"an empty field", []byte{1, 3, 0}},
 		{"a length beyond the end", []byte{1, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1}},
 		{"a locator of 15 bytes", append([]byte{1, 1, 15}, locator[:15]...)},

@@ -22,6 +22,7 @@ const (
 	KindRequest Kind = 'r' // a pushed authorization request (RFC 9126)
 	KindGrant   Kind = 'g' // what a customer approved, or the mark that they did not
 	KindReplay  Kind = 'j' // an identifier that was used, such as the jti of a client assertion
+	KindDeny    Kind = 'd' // the mark that an access token was revoked (RFC 7009)
 )
 
 // digest hashes parts so that no two different lists of parts hash alike: each
@@ -56,6 +57,10 @@ func (l Locator) Key(kind Kind, issuer string) string {
 func ReplayKey(issuer, artifact, owner, id string) string {
 	return key(KindReplay, issuer, artifact, owner, id)
 }
+
+// DenyKey returns the key of the record whose presence says that the issuer's
+// access token with that jti was revoked.
+func DenyKey(issuer, jti string) string { return key(KindDeny, issuer, jti) }
 
 // SubjectTag returns the tag by which the grants of a subject are listed.
 func SubjectTag(issuer, subject string) string { return key('s', issuer, subject) }

@@ -22,6 +22,13 @@ type Request struct {
 	JKT         string // dpop_jkt: the key that the code is bound to, or ""
 	MaxAge      int64  // seconds; meaningful if HasMaxAge
 	HasMaxAge   bool
+
+	Resources    []string // resource: the APIs it is for; empty if it named none
+	Details      []string // authorization_details, each element as JSON
+	Claims       string   // claims as JSON, or ""
+	Subject      string   // who the customer must be, as the client knows them, or ""
+	EssentialACR bool     // one of ACRValues must be reached
+	ResponseMode string   // "" for query
 }
 
 const (
@@ -41,6 +48,12 @@ const (
 	requestMaxAge
 	requestHasMaxAge
 	requestJKT
+	requestResources
+	requestDetails
+	requestClaims
+	requestSubject
+	requestEssentialACR
+	requestResponseMode
 )
 
 // Encode returns the record's value.
@@ -62,6 +75,12 @@ func (r *Request) Encode() []byte {
 	e.int(requestMaxAge, r.MaxAge)
 	e.bool(requestHasMaxAge, r.HasMaxAge)
 	e.string(requestJKT, r.JKT)
+	e.strings(requestResources, r.Resources)
+	e.strings(requestDetails, r.Details)
+	e.string(requestClaims, r.Claims)
+	e.string(requestSubject, r.Subject)
+	e.bool(requestEssentialACR, r.EssentialACR)
+	e.string(requestResponseMode, r.ResponseMode)
 	return e.b
 }
 
@@ -102,6 +121,18 @@ func DecodeRequest(b []byte) (*Request, error) {
 			return v.bool(&r.HasMaxAge)
 		case requestJKT:
 			return v.string(&r.JKT)
+		case requestResources:
+			return v.strings(&r.Resources)
+		case requestDetails:
+			return v.strings(&r.Details)
+		case requestClaims:
+			return v.string(&r.Claims)
+		case requestSubject:
+			return v.string(&r.Subject)
+		case requestEssentialACR:
+			return v.bool(&r.EssentialACR)
+		case requestResponseMode:
+			return v.string(&r.ResponseMode)
 		}
 		return ErrFormat
 	})
