@@ -113,12 +113,15 @@ func (s *Server) load(ctx context.Context, id, uri string) (*Interaction, error)
 
 // shownClient returns the client that a browser speaks of. It need not be
 // authenticated: it was, when it pushed the request.
-func (s *Server) shownClient(ctx context.Context, id string) (*Client, error) {
-	c, _, err := s.client(ctx, id)
+func (s *Server) shownClient(ctx context.Context, id string) (*caller, error) {
+	c, p, err := s.client(ctx, id)
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return nil, refuse(e.Rule, unauthorizedClient, "the client is unknown").because(e.Err)
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return &caller{Client: c, policy: p}, nil
 }
 
 // request returns the pushed request at l.

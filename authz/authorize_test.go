@@ -387,6 +387,7 @@ func TestPolicyChanges(t *testing.T) {
 		{"RFC9126-4-4 the client may no longer use codes", func(_ *registry, c *authz.Client) { c.GrantTypes = []string{"client_credentials"} }, "unauthorized_client"},
 		{"RFC9126-4-4 the redirect URI is withdrawn", func(_ *registry, c *authz.Client) { c.RedirectURIs = []string{callback + "2"} }, "invalid_request"},
 		{"RFC9126-7.4-1 a scope is withdrawn", func(_ *registry, c *authz.Client) { c.Scope = "openid payments" }, "invalid_request"},
+		{"RFC9126-7.4-1 FAPI2-MS-5.3.3-1 plain responses are withdrawn", func(_ *registry, c *authz.Client) { c.ResponseModes = []string{"jwt"} }, "invalid_request"},
 		{"the registry is down", func(r *registry, _ *authz.Client) { r.err = errors.New("no route to host") }, ""},
 		{"the registry answers with another client", func(_ *registry, c *authz.Client) { c.ID = "other" }, ""},
 	} {

@@ -67,10 +67,65 @@ type Client struct {
 	CertificateBoundTokens bool // tls_client_certificate_bound_access_tokens (RFC 8705, 3.4)
 	DPoPBoundTokens        bool // dpop_bound_access_tokens (RFC 9449, 5.2)
 
-	IDTokenAlg string // id_token_signed_response_alg; empty means the server's choice
+	// Request objects (RFC 9101), which the client may always send.
+	RequireSignedRequest bool       // require_signed_request_object: it makes no request without
+	RequestAlg           string     // request_object_signing_alg; empty allows all of the profile
+	RequestEncryption    Encryption // request_object_encryption_alg and _enc: what it means to use, and not all that it may
+
+	// ResponseModes is response_modes: those it may ask for (FAPI 2.0 Message
+	// Signing, 5.3.3). If nil, all of the server.
+	ResponseModes []string
+
+	// What it is sent is signed under the algorithm that it registered. Empty
+	// means the server's choice, and for userinfo that it is not signed.
+	ResponseAlg      string // authorization_signed_response_alg (JARM, 3)
+	IDTokenAlg       string // id_token_signed_response_alg
+	UserInfoAlg      string // userinfo_signed_response_alg
+	IntrospectionAlg string // introspection_signed_response_alg (RFC 9701, 6)
+
+	// Then it is encrypted to the client's key, if it registered for that.
+	ResponseEncryption      Encryption // authorization_encrypted_response_alg and _enc
+	IDTokenEncryption       Encryption // id_token_encrypted_response_alg and _enc
+	UserInfoEncryption      Encryption // userinfo_encrypted_response_alg and _enc
+	IntrospectionEncryption Encryption // introspection_encrypted_response_alg and _enc
+
+	DetailsTypes     []string // authorization_details_types (RFC 9396, 10); nil means all of the server
+	DefaultMaxAge    *int64   // default_max_age, seconds; nil if there is none
+	DefaultACRValues []string // default_acr_values
+
+	SubjectType         string // subject_type: "public" (also if empty) or "pairwise" (OpenID Connect Core, 8)
+	SectorIdentifierURI string // sector_identifier_uri
+
+	// AccessTokenFormat is access_token_format, a member of ours: "jwt" (also if
+	// empty; RFC 9068) or "opaque".
+	AccessTokenFormat string
+
+	// Resource is resource, a member of ours: the identifier of the API that
+	// this is. Such a client asks about tokens for that API (RFC 7662) and, with
+	// empty GrantTypes, does nothing else.
+	Resource string
 
 	// Metadata holds the other members as they were registered.
 	Metadata map[string]json.RawMessage
+}
+
+// Encryption says how a client wants what is sent to it encrypted. The zero
+// Encryption is none.
+type Encryption struct {
+	Alg string // key management, such as RSA-OAEP-256
+	Enc string // content encryption; empty means A128CBC-HS256 (OpenID Connect Registration, 2)
+}
+
+// signingAlgs returns the members that name a signing algorithm.
+func (c *Client) signingAlgs() []struct{ name, value string } {
+	return []struct{ name, value string }{
+		{"token_endpoint_auth_signing_alg", c.AuthSigningAlg},
+		{"request_object_signing_alg", c.RequestAlg},
+		{"authorization_signed_response_alg", c.ResponseAlg},
+		{"id_token_signed_response_alg", c.IDTokenAlg},
+		{"userinfo_signed_response_alg", c.UserInfoAlg},
+		{"introspection_signed_response_alg", c.IntrospectionAlg},
+	}
 }
 
 // mayUse reports whether the client registered grant type t.
@@ -84,7 +139,7 @@ func (c *Client) mayUse(t string) bool {
 // clientMember reads or writes one member of client metadata.
 type clientMember struct {
 	name string
-	at   func(*Client) any // *string, *[]string, *bool, *json.RawMessage
+	at   func(*Client) any // *string, *[]string, *bool, **int64, *json.RawMessage
 }
 
 var clientMembers = []clientMember{
@@ -107,7 +162,30 @@ var clientMembers = []clientMember{
 	{"tls_client_auth_san_email", func(c *Client) any { return &c.CertificateSubject.Email }},
 	{"tls_client_certificate_bound_access_tokens", func(c *Client) any { return &c.CertificateBoundTokens }},
 	{"dpop_bound_access_tokens", func(c *Client) any { return &c.DPoPBoundTokens }},
+	{"require_signed_request_object", func(c *Client) any { return &c.RequireSignedRequest }},
+	{"request_object_signing_alg", func(c *Client) any { return &c.RequestAlg }},
+	{"request_object_encryption_alg", func(c *Client) any { return &c.RequestEncryption.Alg }},
+	{"request_object_encryption_enc", func(c *Client) any { return &c.RequestEncryption.Enc }},
+	{"response_modes", func(c *Client) any { return &c.ResponseModes }},
+	{"authorization_signed_response_alg", func(c *Client) any { return &c.ResponseAlg }},
+	{"authorization_encrypted_response_alg", func(c *Client) any { return &c.ResponseEncryption.Alg }},
+	{"authorization_encrypted_response_enc", func(c *Client) any { return &c.ResponseEncryption.Enc }},
 	{"id_token_signed_response_alg", func(c *Client) any { return &c.IDTokenAlg }},
+	{"id_token_encrypted_response_alg", func(c *Client) any { return &c.IDTokenEncryption.Alg }},
+	{"id_token_encrypted_response_enc", func(c *Client) any { return &c.IDTokenEncryption.Enc }},
+	{"userinfo_signed_response_alg", func(c *Client) any { return &c.UserInfoAlg }},
+	{"userinfo_encrypted_response_alg", func(c *Client) any { return &c.UserInfoEncryption.Alg }},
+	{"userinfo_encrypted_response_enc", func(c *Client) any { return &c.UserInfoEncryption.Enc }},
+	{"introspection_signed_response_alg", func(c *Client) any { return &c.IntrospectionAlg }},
+	{"introspection_encrypted_response_alg", func(c *Client) any { return &c.IntrospectionEncryption.Alg }},
+	{"introspection_encrypted_response_enc", func(c *Client) any { return &c.IntrospectionEncryption.Enc }},
+	{"authorization_details_types", func(c *Client) any { return &c.DetailsTypes }},
+	{"default_max_age", func(c *Client) any { return &c.DefaultMaxAge }},
+	{"default_acr_values", func(c *Client) any { return &c.DefaultACRValues }},
+	{"subject_type", func(c *Client) any { return &c.SubjectType }},
+	{"sector_identifier_uri", func(c *Client) any { return &c.SectorIdentifierURI }},
+	{"access_token_format", func(c *Client) any { return &c.AccessTokenFormat }},
+	{"resource", func(c *Client) any { return &c.Resource }},
 }
 
 // UnmarshalJSON reads client metadata strictly: a member of the wrong type, or
@@ -157,6 +235,8 @@ func setMember(at any, raw json.RawMessage) error {
 			return errors.New("is not true or false")
 		case *[]string:
 			return errors.New("is not an array of strings")
+		case **int64:
+			return errors.New("is not a whole number")
 		}
 		return errors.New("is not a string")
 	}
@@ -182,6 +262,10 @@ func (c *Client) MarshalJSON() ([]byte, error) {
 		case *bool:
 			if *p {
 				m[cm.name] = true
+			}
+		case **int64:
+			if *p != nil {
+				m[cm.name] = **p
 			}
 		case *json.RawMessage:
 			if *p != nil {

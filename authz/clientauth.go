@@ -171,9 +171,13 @@ func (s *Server) checkAssertion(ctx context.Context, c *caller, t *jose.Token) e
 	if typ := strings.TrimPrefix(strings.ToLower(t.Header.Type), "application/"); slices.Contains(otherTypes, typ) {
 		return unauthenticated("RFC8725-3.12-1", "client_assertion has the typ of another kind of JWT")
 	}
-	claims, err := s.verifyWith(ctx, c, t)
+	claims, err := s.verifyWith(ctx, c, c.AuthSigningAlg, t)
 	if err != nil {
-		return err
+		rule := "RFC7523-3-7"
+		if errors.Is(err, jose.ErrAlgorithm) {
+			rule = "FAPI2-SP-5.4.1-1b"
+		}
+		return unauthenticated(rule, "client_assertion: "+err.Error())
 	}
 	if iss, _ := claims.String("iss"); iss != c.ID { // RFC 7523, 3-1
 		return unauthenticated("RFC7523-3-1", "iss is not the client_id")
@@ -219,16 +223,18 @@ func (s *Server) checkAssertion(ctx context.Context, c *caller, t *jose.Token) e
 	return nil
 }
 
-// verifyWith verifies t with one of the client's keys, looking for new ones
-// if none of those known fits.
-func (s *Server) verifyWith(ctx context.Context, c *caller, t *jose.Token) (jose.Claims, error) {
+// verifyWith verifies what the client signed with one of its keys, looking for
+// new ones if none of those known fits. If it registered an algorithm for this
+// kind of JWT, no other counts. The error is one of package jose, or says that
+// the client's keys cannot be had.
+func (s *Server) verifyWith(ctx context.Context, c *caller, registered string, t *jose.Token) (jose.Claims, error) {
 	algs := c.policy.algs
-	if c.AuthSigningAlg != "" {
-		algs = sameKeyNames(c.AuthSigningAlg)
+	if registered != "" {
+		algs = sameKeyNames(registered)
 	}
 	set, err := s.keys.set(ctx, c.Client)
 	if err != nil {
-		return jose.Claims{}, noKeys(err)
+		return jose.Claims{}, fmt.Errorf("the client's keys: %w", err)
 	}
 	claims, err := t.Verify(algs, set.Keys)
 	if errors.Is(err, jose.ErrNoKey) {
@@ -236,14 +242,7 @@ func (s *Server) verifyWith(ctx context.Context, c *caller, t *jose.Token) (jose
 			claims, err = t.Verify(algs, set.Keys)
 		}
 	}
-	if err != nil {
-		rule := "RFC7523-3-7"
-		if errors.Is(err, jose.ErrAlgorithm) {
-			rule = "FAPI2-SP-5.4.1-1b"
-		}
-		return jose.Claims{}, unauthenticated(rule, "client_assertion: "+err.Error())
-	}
-	return claims, nil
+	return claims, err
 }
 
 // sameKeyNames returns the names under which alg may appear, alg first: that

@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/aikagi/aikagi/internal/grant"
@@ -59,7 +58,7 @@ func (s *Server) exchangeCode(ctx context.Context, req *tokenRequest) (*tokenRes
 	if !s.now().Before(g.Code.Expires) { // FAPI 2.0 SP, 5.3.2.1-11
 		return nil, refuse("FAPI2-SP-5.3.2.1-11", invalidGrant, "code is invalid, expired or was used")
 	}
-	scopes, err := s.current(req.client.Client, g.Scopes)
+	p, err := s.fromGrant(ctx, req, g, g.Scopes)
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +68,11 @@ func (s *Server) exchangeCode(ctx context.Context, req *tokenRequest) (*tokenRes
 	if g.Code.Claim != "" { // RFC 6749, 4.1.2
 		return nil, s.reused(ctx, req, g)
 	}
-	res, err := s.issue(ctx, req, g, scopes)
+	res, err := s.issue(ctx, req, g, p)
 	if err != nil {
 		return nil, err
 	}
-	if res.id, err = s.idToken(ctx, req, g, scopes); err != nil {
+	if res.id, err = s.idToken(ctx, req, g, res); err != nil {
 		return nil, err
 	}
 	if err := s.claimCode(ctx, req, g, res); err != nil {
@@ -130,7 +129,12 @@ func (s *Server) reused(ctx context.Context, req *tokenRequest, g *kept) error {
 
 // grantAt returns the approved grant at l, or nil if there is none any more.
 func (s *Server) grantAt(ctx context.Context, l grant.Locator) (*kept, error) {
-	rec, err := s.config.Store.Get(ctx, l.Key(grant.KindGrant, s.config.Issuer))
+	return s.grantOf(ctx, l.Key(grant.KindGrant, s.config.Issuer))
+}
+
+// grantOf is grantAt by the grant's public id.
+func (s *Server) grantOf(ctx context.Context, id string) (*kept, error) {
+	rec, err := s.config.Store.Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -150,14 +154,14 @@ func (s *Server) grantAt(ctx context.Context, l grant.Locator) (*kept, error) {
 // revoke ends g and every token from it. The request goes first, so that no
 // late decision can make the grant anew.
 func (s *Server) revoke(ctx context.Context, g *kept) error {
-	if err := s.config.Store.Delete(ctx, g.Locator.Key(grant.KindRequest, s.config.Issuer)); err != nil {
+	if err := s.forget(ctx, g.Locator.Key(grant.KindRequest, s.config.Issuer)); err != nil {
 		return err
 	}
-	return s.config.Store.Delete(ctx, g.record.Key)
+	return s.forget(ctx, g.record.Key)
 }
 
-// issue signs an access token from g for scopes, some of the grant's.
-func (s *Server) issue(ctx context.Context, req *tokenRequest, g *kept, scopes []string) (*tokenResponse, error) {
+// issue makes an access token from g that is good for p.
+func (s *Server) issue(ctx context.Context, req *tokenRequest, g *kept, p privileges) (*tokenResponse, error) {
 	life := s.config.AccessTokenLifetime
 	if !g.Expires.IsZero() { // no token outlives its grant
 		life = min(life, g.Expires.Sub(s.now()).Truncate(time.Second))
@@ -166,38 +170,14 @@ func (s *Server) issue(ctx context.Context, req *tokenRequest, g *kept, scopes [
 		return nil, refuse("RFC6749-5.2-3", invalidGrant, "the grant has expired")
 	}
 	access, err := s.access(ctx, req, &token.Access{
-		Subject:  g.Subject,
+		Subject:  s.subject(req.client.Client, g.Subject),
 		GrantID:  g.record.Key,
-		Scopes:   scopes,
 		AuthTime: g.AuthTime,
 		ACR:      g.ACR,
 		AMR:      g.AMR,
-	}, life)
+	}, p, life)
 	if err != nil {
 		return nil, err
 	}
-	return &tokenResponse{access: access, typ: req.tokenType(), life: life, scopes: scopes}, nil
-}
-
-// idToken signs the ID token of g (OIDC Core, 2 and 3.1.3.3), or returns ""
-// if openid is not among the scopes.
-func (s *Server) idToken(ctx context.Context, req *tokenRequest, g *kept, scopes []string) (string, error) {
-	if !slices.Contains(scopes, "openid") {
-		return "", nil
-	}
-	now := s.now()
-	id := &token.ID{
-		Issuer:   s.config.Issuer,
-		Subject:  g.Subject,
-		Audience: g.Client,
-		Nonce:    g.Code.Nonce,
-		ACR:      g.ACR,
-		AMR:      g.AMR,
-		AuthTime: g.AuthTime,
-		IssuedAt: now,
-		Expires:  now.Add(s.config.IDTokenLifetime),
-	}
-	return s.sign(req.client, req.client.IDTokenAlg, func(alg string) (string, error) {
-		return token.SignID(ctx, s.config.Keys, alg, id)
-	})
+	return &tokenResponse{access: access, typ: req.tokenType(), life: life, privileges: p}, nil
 }

@@ -104,7 +104,7 @@ func TestCodeRefused(t *testing.T) {
 			v.Add("resource", "https://other.example")
 			return v
 		}, "invalid_target", "RFC8707-2-3"},
-		{"RFC8707-2-1 a fragment", func(v url.Values) url.Values { return with(v, "resource", resource+"#x") }, "invalid_target", "RFC8707-2-3"},
+		{"RFC8707-2-1 a fragment", func(v url.Values) url.Values { return with(v, "resource", resource+"#x") }, "invalid_target", "RFC8707-2-1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := keyClient("kakeibo")

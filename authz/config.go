@@ -28,20 +28,50 @@ type Config struct {
 	Keys    token.KeySet   // what it signs with
 	Clients ClientRegistry // whom it serves
 
-	// Secrets seal what browsers carry between pages. Each has 32 bytes or
-	// more, and all nodes share them; the first seals, every one opens. A new
-	// secret is rolled out last in the list, then moved first; an old one
-	// stays for InteractionLifetime.
+	// Secrets seal what browsers carry between pages, and opaque access tokens.
+	// Each has 32 bytes or more, and all nodes share them; the first seals,
+	// every one opens. A new secret is rolled out last in the list, then moved
+	// first; an old one stays for InteractionLifetime and AccessTokenLifetime,
+	// whichever is longer.
 	Secrets [][]byte
 
-	// Resource is the identifier of the API that access tokens are for: their
-	// aud (RFC 9068, 3).
-	Resource string
+	// Resources are the APIs that access tokens are for, at least one.
+	Resources []Resource
 
 	// Scopes is what the server offers; without any it issues nothing. Where
 	// "openid" is among them, an authorization request that asks for it gets
 	// an ID token.
 	Scopes []string
+
+	// DetailsTypes optionally are the types of authorization_details that the
+	// APIs define (RFC 9396). If empty, the parameter is refused.
+	DetailsTypes []DetailsType
+
+	// Claims optionally tells what the bank knows about a customer, for the
+	// claims that a client may see of it. If nil, sub is all there is. Values
+	// are what json.Marshal takes, of the type that OpenID Connect Core, 5.1
+	// gives a standard claim: updated_at is a number of seconds,
+	// email_verified true or false. What it has no value for it leaves out. It
+	// is called concurrently, after the grant was found alive and before
+	// anything leaves; its error is an outage.
+	Claims func(context.Context, ClaimsRequest) (map[string]any, error)
+
+	// ClaimNames are the claims that Claims can return, such as family_name or,
+	// in a language of its own, family_name#ja-Kana-JP (OpenID Connect Core,
+	// 5.2); others are not asked of it, whatever a client asks. They are
+	// advertised (claims_supported).
+	ClaimNames []string
+
+	// Pairwise optionally is the salt, 32 bytes or more, from which clients that
+	// registered subject_type pairwise get a subject of their own for each
+	// customer (OpenID Connect Core, 8.1). It never changes: every such subject
+	// would. If nil, subjects are public.
+	Pairwise []byte
+
+	// Decrypt optionally holds the keys to which clients may encrypt their
+	// request objects. Their public halves are published; a key that is to go
+	// is first moved to the end and marked Retired, then left out.
+	Decrypt []DecryptionKey
 
 	// Interact optionally shows the first page of an interaction: it finds
 	// out who the customer is and asks for consent, in as many requests as
@@ -116,6 +146,11 @@ func (c Config) withDefaults() Config {
 	c.Scopes = slices.Clone(c.Scopes)
 	c.ACRValues = slices.Clone(c.ACRValues)
 	c.FetchPrivate = slices.Clone(c.FetchPrivate)
+	c.Resources = cloneResources(c.Resources)
+	c.DetailsTypes = cloneDetailsTypes(c.DetailsTypes)
+	c.ClaimNames = slices.Clone(c.ClaimNames)
+	c.Pairwise = slices.Clone(c.Pairwise)
+	c.Decrypt = slices.Clone(c.Decrypt)
 	c.Profiles = slices.Clone(c.Profiles)
 	if len(c.Profiles) == 0 {
 		c.Profiles = []Profile{FAPI2Security}
@@ -173,9 +208,10 @@ func (c *Config) check() (v Violations) {
 			add("Config", "Secrets["+strconv.Itoa(i)+"] has "+strconv.Itoa(len(s))+" bytes", "use 32 random bytes or more")
 		}
 	}
-	if u, err := url.Parse(c.Resource); c.Resource == "" || err != nil || !u.IsAbs() || strings.Contains(c.Resource, "#") {
-		add("RFC9068-3-1", "Resource is "+strconv.Quote(c.Resource), "name the API by an absolute URI without fragment")
-	}
+	v = append(v, checkResources(c)...)
+	v = append(v, checkDetailsTypes(c)...)
+	v = append(v, checkClaims(c)...)
+	v = append(v, checkDecrypt(c)...)
 	for _, s := range c.Scopes {
 		if !isScope(s) {
 			add("RFC6749-3.3-1", "Scopes has "+strconv.Quote(s), "use printable ASCII without space, quote and backslash")

@@ -2,7 +2,6 @@ package authz_test
 
 import (
 	"crypto/rsa"
-	"encoding/json"
 	"errors"
 	"io"
 	"math/big"
@@ -57,8 +56,8 @@ func TestNewRefuses(t *testing.T) {
 		{"no clients", func(c *authz.Config) { c.Clients = nil }, []string{"Config"}},
 		{"no secret", func(c *authz.Config) { c.Secrets = nil }, []string{"Config"}},
 		{"a short secret behind a good one", func(c *authz.Config) { c.Secrets = append(slices.Clone(c.Secrets), make([]byte, 31)) }, []string{"Config"}},
-		{"RFC9068-3-1 no resource", func(c *authz.Config) { c.Resource = "" }, []string{"RFC9068-3-1"}},
-		{"RFC9068-3-1 a relative resource", func(c *authz.Config) { c.Resource = "/api" }, []string{"RFC9068-3-1"}},
+		{"RFC9068-3-1 no resource", func(c *authz.Config) { c.Resources = nil }, []string{"RFC9068-3-1"}},
+		{"RFC9068-3-1 a relative resource", func(c *authz.Config) { c.Resources = []authz.Resource{{ID: "/api"}} }, []string{"RFC9068-3-1"}},
 		{"RFC6749-3.3-1 a scope with a space", func(c *authz.Config) { c.Scopes = []string{"a b"} }, []string{"RFC6749-3.3-1"}},
 		{"FAPI2-SP-5.3.2.1-11 codes of 61 s", func(c *authz.Config) { c.CodeLifetime = 61 * time.Second }, []string{"FAPI2-SP-5.3.2.1-11"}},
 		{"FAPI2-SP-5.3.2.2-12 CONF-6 requests of 600 s", func(c *authz.Config) { c.RequestLifetime = 600 * time.Second }, []string{"FAPI2-SP-5.3.2.2-12"}},
@@ -175,14 +174,16 @@ func TestCheckClient(t *testing.T) {
 		{"RFC8705-2.1-2 no subject", tlsClient("a"), func(c *authz.Client) { c.CertificateSubject.DN = "" }, []string{"RFC8705-2.1-2"}},
 		{"RFC8705-2.1-2 two subjects", tlsClient("a"), func(c *authz.Client) { c.CertificateSubject.DNS = "app.fintech.example" }, []string{"RFC8705-2.1-2"}},
 		{"RFC8705-2.2-1 no certificate", selfSignedClient("a"), func(c *authz.Client) { c.JWKS = keyClient("a").JWKS }, []string{"RFC8705-2.2-1"}},
-		{"RFC9101-9-2 signed requests alone", keyClient("a"), demanding("require_signed_request_object", "true"), []string{"RFC9101-9-2"}},
-		{"RFC9101-9-2 or not", keyClient("a"), demanding("require_signed_request_object", "false"), nil},
+		{"RFC9101-9-2 signed requests alone", keyClient("a"), func(c *authz.Client) { c.RequireSignedRequest = true }, nil},
 		{"RFC9449-5.2-1 tokens bound to a key", keyClient("a").dpop(), func(*authz.Client) {}, nil},
 		{"FAPI2-SP-5.3.2.1-5 tokens bound in two ways", keyClient("a").dpop(), func(c *authz.Client) { c.CertificateBoundTokens = true }, []string{"FAPI2-SP-5.3.2.1-5"}},
-		{"OIDC-IT-13 encrypted ID tokens", keyClient("a"), demanding("id_token_encrypted_response_alg", `"RSA-OAEP-256"`), []string{"OIDC-IT-13"}},
-		{"OIDC-SU-1 pairwise subjects", keyClient("a"), demanding("subject_type", `"pairwise"`), []string{"OIDC-SU-1"}},
-		{"OIDC-SU-1 public subjects", keyClient("a"), demanding("subject_type", `"public"`), nil},
-		{"OIDR-16 a max_age by default", keyClient("a"), demanding("default_max_age", "60"), []string{"OIDR-16"}},
+		{"OIDC-IT-13 OIDR-10 encrypted ID tokens, and no key for them", keyClient("a"), func(c *authz.Client) { c.IDTokenEncryption.Alg = "RSA-OAEP-256" }, []string{"OIDR-10"}},
+		{"OIDC-SU-1 pairwise subjects", keyClient("a"), func(c *authz.Client) { c.SubjectType = "pairwise" }, []string{"OIDC-SU-1"}},
+		{"OIDC-SU-1 subjects of no known type", keyClient("a"), func(c *authz.Client) { c.SubjectType = "Public" }, []string{"OIDC-SU-1"}},
+		{"OIDC-SU-1 public subjects", keyClient("a"), func(c *authz.Client) { c.SubjectType = "public" }, nil},
+		{"OIDR-16 a max_age by default", keyClient("a"), func(c *authz.Client) { c.DefaultMaxAge = new(int64(60)) }, nil},
+		{"OIDR-16 a max_age before time", keyClient("a"), func(c *authz.Client) { c.DefaultMaxAge = new(int64(-1)) }, []string{"OIDR-16"}},
+		{"OIDR-16 a max_age beyond reason", keyClient("a"), func(c *authz.Client) { c.DefaultMaxAge = new(int64(1 << 31)) }, []string{"OIDR-16"}},
 		{"a profile that the server does not list", keyClient("a"), func(c *authz.Client) { c.Profile = "fapi1-advanced" }, []string{"CONF-1"}},
 	}
 	for _, tt := range tests {
@@ -262,9 +263,4 @@ func TestTLSPolicy(t *testing.T) {
 			t.Errorf("TLSPolicy is %v, want FAPI2", got)
 		}
 	})
-}
-
-// demanding adds a member to a client's metadata.
-func demanding(member, value string) func(*authz.Client) {
-	return func(c *authz.Client) { c.Metadata = map[string]json.RawMessage{member: json.RawMessage(value)} }
 }

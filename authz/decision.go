@@ -1,12 +1,11 @@
 package authz
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +37,18 @@ type Decision struct {
 	// nil, it is all of it.
 	Scopes []string
 
+	// Details are the authorization_details that the customer consented to, as
+	// the client will be told (RFC 9396, 7). Each lies within one that was
+	// asked for, which its type's Covers decides, so that it may say more
+	// exactly what was chosen. If nil, it is all that was asked as it was asked;
+	// if empty but not nil, none. Something of Scopes and Details remains.
+	Details []json.RawMessage
+
+	// Claims are those of Interaction.Claims that the customer lets the client
+	// see. If nil, it is all of them. What a scope stands for is decided by
+	// Scopes.
+	Claims []string
+
 	// Expires is when the grant ends, after which the client must ask again.
 	// If zero, Config.GrantLifetime decides.
 	Expires time.Time
@@ -54,59 +65,71 @@ var errDecided = refuse("FAPI2-SP-5.3.2.2-N3", invalidRequestURI, "the request w
 // as one without Subject, or an outage, after which the customer may try again.
 func (in *Interaction) Finish(w http.ResponseWriter, r *http.Request, d Decision) error {
 	ev := Event{Endpoint: "authorize", Client: in.Client.ID, Subject: d.Subject, Grant: in.GrantID}
-	answer, err := in.decide(r.Context(), d, &ev)
+	to, err := in.decide(r.Context(), d, &ev)
 	if err != nil {
 		in.server.auditRefusal(r.Context(), ev, asError(err))
 		return err
 	}
 	in.server.audit(r.Context(), ev)
-	in.respond(w, answer)
+	redirect(w, to)
 	return nil
 }
 
-// decide stores the decision and returns the parameters of the authorization
-// response (RFC 6749, 4.1.2 and 4.1.2.1): "code" or "error", and its value.
-func (in *Interaction) decide(ctx context.Context, d Decision, ev *Event) (answer [2]string, err error) {
-	s, g := in.server, &grant.Grant{Locator: in.request.Locator, Denied: true}
-	if s.tooLate(in.started) { // the host held on to it, and the mark of an earlier denial may be gone
-		return answer, errTooLate
+// decide stores the decision and returns where the browser goes with it. The
+// response is made, and signed, before anything is stored: a signer that fails
+// takes no decision from the customer.
+func (in *Interaction) decide(ctx context.Context, d Decision, ev *Event) (location string, err error) {
+	if in.server.tooLate(in.started) { // the host held on to it, and the mark of an earlier denial may be gone
+		return "", errTooLate
 	}
-	ev.Kind = grantDenied
+	g := &grant.Grant{Locator: in.request.Locator, Denied: true}
+	name, value := "error", string(d.Deny)
 	if d.Deny != "" {
 		if !deniable[d.Deny] {
-			return answer, fmt.Errorf("authz: %q is not a code to deny with", string(d.Deny))
+			return "", fmt.Errorf("authz: %q is not a code to deny with", string(d.Deny))
 		}
-		ev.Code = d.Deny
-		answer = [2]string{"error", string(d.Deny)}
+		ev.Kind, ev.Code = grantDenied, d.Deny
 	} else {
 		if err := in.meets(d); err != nil {
-			return answer, err
+			return "", err
 		}
 		secret := grant.NewSecret()
 		g = in.grant(d, secret)
-		ev.Kind, ev.Scopes = grantApproved, g.Scopes
-		answer = [2]string{"code", grant.Handle{Locator: g.Locator, Secret: secret}.String()}
+		ev.Kind, ev.Scopes, ev.DetailsTypes = grantApproved, g.Scopes, in.server.held(g.Details).types()
+		name, value = "code", grant.Handle{Locator: g.Locator, Secret: secret}.String()
 	}
+	if location, err = in.location(ctx, name, value); err != nil {
+		return "", err
+	}
+	if err := in.claim(ctx, g); err != nil {
+		return "", err
+	}
+	return location, nil
+}
 
-	err = s.create(ctx, in.record(g))
+// claim stores the grant that a decision made, a denied one included. Of any
+// number of decisions about a request one succeeds.
+func (in *Interaction) claim(ctx context.Context, g *grant.Grant) error {
+	s := in.server
+	err := s.create(ctx, in.record(g))
 	if errors.Is(err, store.ErrExists) {
-		return answer, errDecided
+		return errDecided
 	}
 	if err != nil {
-		return answer, err
+		return err
 	}
 	ctx, cancel := detached(ctx) // a browser that leaves now must not undo half of it
 	defer cancel()
 	request := in.request.Locator.Key(grant.KindRequest, s.config.Issuer)
 	if !g.Denied {
 		if err := in.undecided(ctx, request); err != nil {
-			return answer, err
+			return err
 		}
 	}
 	// The decision stands, whether or not the request can be forgotten now:
 	// the place of the grant is taken for as long as the request is kept.
 	_ = s.config.Store.Delete(ctx, request)
-	return answer, nil
+	return nil
 }
 
 // undecided makes sure that the grant just created is the first of its
@@ -142,13 +165,11 @@ func (in *Interaction) meets(d Decision) error {
 	case !d.Expires.IsZero() && !d.Expires.After(now):
 		return errors.New("authz: Decision.Expires has passed")
 	}
-	for _, scope := range d.Scopes {
-		if !slices.Contains(in.Scopes, scope) {
-			return refuse("RFC9700-4.14.2-1", invalidScope, "more was approved than asked")
-		}
+	if err := in.within(d); err != nil {
+		return err
 	}
-	if d.Scopes != nil && len(d.Scopes) == 0 {
-		return errors.New("authz: Decision.Scopes is empty; deny instead")
+	if err := in.mayTell(d); err != nil {
+		return err
 	}
 	// Age counts from the first page: a customer may take time over consent.
 	authTime := d.AuthTime.Truncate(time.Second)
@@ -158,7 +179,7 @@ func (in *Interaction) meets(d Decision) error {
 	if slices.Contains(in.Prompt, "login") && authTime.Before(in.started) {
 		return refuse("OIDC-AR-11", LoginRequired, "prompt=login asks for a new login")
 	}
-	return nil
+	return in.authenticated(d)
 }
 
 // grant returns the grant that d approves, with a code.
@@ -175,6 +196,11 @@ func (in *Interaction) grant(d Decision, code grant.Secret) *grant.Grant {
 		AMR:      d.AMR,
 		Created:  now,
 		Expires:  d.Expires,
+
+		Resources: req.Resources,
+		Details:   req.Details,
+		Claims:    req.Claims,
+
 		Code: grant.Code{
 			Secret:      code.Digest(),
 			Expires:     now.Add(s.config.CodeLifetime),
@@ -186,6 +212,12 @@ func (in *Interaction) grant(d Decision, code grant.Secret) *grant.Grant {
 	}
 	if d.Scopes != nil {
 		g.Scopes = d.Scopes
+	}
+	if d.Details != nil {
+		g.Details = texts(d.Details)
+	}
+	if d.Claims != nil {
+		g.Claims = in.asked.only(d.Claims).json()
 	}
 	if g.Expires.IsZero() && s.config.GrantLifetime > 0 {
 		g.Expires = now.Add(s.config.GrantLifetime)
@@ -213,31 +245,4 @@ func (in *Interaction) record(g *grant.Grant) store.Record {
 		}
 	}
 	return rec
-}
-
-// respond redirects to the client (RFC 6749, 4.1.2; RFC 9207, 2). The status
-// is 303, so that no browser posts the customer's password there (RFC 9700,
-// 4.12).
-func (in *Interaction) respond(w http.ResponseWriter, answer [2]string) {
-	to := make([]byte, 0, 512+len(in.request.State))
-	to = append(to, in.request.RedirectURI...) // its own query is kept (RFC 6749, 3.1.2)
-	switch {
-	case !bytes.Contains(to, []byte("?")):
-		to = append(to, '?')
-	case !bytes.HasSuffix(to, []byte("?")) && !bytes.HasSuffix(to, []byte("&")):
-		to = append(to, '&')
-	}
-	add := func(name, value string) {
-		to = append(append(append(to, name...), '='), url.QueryEscape(value)...)
-	}
-	add(answer[0], answer[1])
-	if in.request.State != "" { // exactly as it came
-		add("&state", in.request.State)
-	}
-	add("&iss", in.server.config.Issuer)
-	h := w.Header()
-	browserHeaders(h)
-	h["Location"] = []string{string(to)}
-	h["Content-Length"] = contentLength
-	w.WriteHeader(http.StatusSeeOther)
 }

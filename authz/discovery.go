@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -47,14 +48,43 @@ type document struct {
 	DPoPAlgs         []string `json:"dpop_signing_alg_values_supported"`
 	CertificateBound bool     `json:"tls_client_certificate_bound_access_tokens"`
 
-	Request    bool `json:"request_parameter_supported"`
-	RequestURI bool `json:"request_uri_parameter_supported"`
-	Claims     bool `json:"claims_parameter_supported"`
+	Request              bool     `json:"request_parameter_supported"`
+	RequestURI           bool     `json:"request_uri_parameter_supported"`
+	RequireSignedRequest bool     `json:"require_signed_request_object"`
+	RequestAlgs          []string `json:"request_object_signing_alg_values_supported,omitempty"`
+	RequestEncAlgs       []string `json:"request_object_encryption_alg_values_supported,omitempty"`
+	RequestEncs          []string `json:"request_object_encryption_enc_values_supported,omitempty"`
 
-	SubjectTypes []string `json:"subject_types_supported,omitempty"`
-	IDTokenAlgs  []string `json:"id_token_signing_alg_values_supported,omitempty"`
-	ACRValues    []string `json:"acr_values_supported,omitempty"`
-	Prompts      []string `json:"prompt_values_supported,omitempty"`
+	ResponseAlgs    []string `json:"authorization_signing_alg_values_supported,omitempty"`
+	ResponseEncAlgs []string `json:"authorization_encryption_alg_values_supported,omitempty"`
+	ResponseEncs    []string `json:"authorization_encryption_enc_values_supported,omitempty"`
+
+	DetailsTypes []string `json:"authorization_details_types_supported,omitempty"`
+	Resources    []string `json:"protected_resources,omitempty"`
+
+	Introspection            string   `json:"introspection_endpoint,omitempty"`
+	IntrospectionAuthMethods []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	IntrospectionAuthAlgs    []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
+	IntrospectionAlgs        []string `json:"introspection_signing_alg_values_supported,omitempty"`
+	IntrospectionEncAlgs     []string `json:"introspection_encryption_alg_values_supported,omitempty"`
+	IntrospectionEncs        []string `json:"introspection_encryption_enc_values_supported,omitempty"`
+	Revocation               string   `json:"revocation_endpoint,omitempty"`
+	RevocationAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
+	RevocationAuthAlgs       []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+
+	UserInfo        string   `json:"userinfo_endpoint,omitempty"`
+	UserInfoAlgs    []string `json:"userinfo_signing_alg_values_supported,omitempty"`
+	UserInfoEncAlgs []string `json:"userinfo_encryption_alg_values_supported,omitempty"`
+	UserInfoEncs    []string `json:"userinfo_encryption_enc_values_supported,omitempty"`
+	Claims          bool     `json:"claims_parameter_supported"`
+	ClaimNames      []string `json:"claims_supported,omitempty"`
+
+	SubjectTypes   []string `json:"subject_types_supported,omitempty"`
+	IDTokenAlgs    []string `json:"id_token_signing_alg_values_supported,omitempty"`
+	IDTokenEncAlgs []string `json:"id_token_encryption_alg_values_supported,omitempty"`
+	IDTokenEncs    []string `json:"id_token_encryption_enc_values_supported,omitempty"`
+	ACRValues      []string `json:"acr_values_supported,omitempty"`
+	Prompts        []string `json:"prompt_values_supported,omitempty"`
 
 	Aliases map[string]string `json:"mtls_endpoint_aliases,omitempty"`
 }
@@ -81,6 +111,8 @@ func (s *Server) describe(algs []string) *document {
 	if c.MTLSBase != "" {
 		d.Aliases = map[string]string{"token_endpoint": s.alias(pathToken)}
 	}
+	s.describeTargets(d)
+	s.describeTokenEndpoints(d, algs)
 	if c.Interact == nil {
 		return d
 	}
@@ -88,18 +120,15 @@ func (s *Server) describe(algs []string) *document {
 	d.PAR = c.Issuer + pathPAR
 	d.RequirePAR, d.ResponseIss = true, true
 	d.ResponseTypes = []string{"code"}
-	d.ResponseModes = []string{"query"}
 	d.GrantTypes = []string{grantCode, grantRefresh, grantCredentials}
 	d.ChallengeMethods = []string{"S256"}
+	s.describeRequests(d)
+	s.describeResponses(d, algs)
 	d.ACRValues = c.ACRValues
 	if d.Aliases != nil {
 		d.Aliases["pushed_authorization_request_endpoint"] = s.alias(pathPAR)
 	}
-	if slices.Contains(c.Scopes, "openid") {
-		d.SubjectTypes = []string{"public"}
-		d.IDTokenAlgs = algs
-		d.Prompts = []string{"none", "login", "consent", "select_account"}
-	}
+	s.describeOpenID(d, algs)
 	return d
 }
 
@@ -143,20 +172,30 @@ func (s *Server) jwks(w http.ResponseWriter, r *http.Request, _ *Event) error {
 	if err := getOnly(r); err != nil {
 		return err
 	}
-	keys, err := s.config.Keys.PublicKeys(r.Context())
+	keys, err := s.ownKeys(r.Context())
 	if err != nil {
 		return err
 	}
-	set := make([]jose.Key, len(keys))
-	for i, key := range keys {
-		set[i] = jose.Key{ID: key.ID, Use: "sig", Algorithm: key.Algorithm, Public: key.Key}
-	}
-	b, err := jose.MarshalSet(set)
+	b, err := jose.MarshalSet(append(keys, s.encryptTo...))
 	if err != nil {
 		return err
 	}
 	public(w, b)
 	return nil
+}
+
+// ownKeys returns the public keys of what the server signs, or has signed and
+// may still meet.
+func (s *Server) ownKeys(ctx context.Context) ([]jose.Key, error) {
+	keys, err := s.config.Keys.PublicKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own := make([]jose.Key, len(keys))
+	for i, key := range keys {
+		own[i] = jose.Key{ID: key.ID, Use: "sig", Algorithm: key.Algorithm, Public: key.Key}
+	}
+	return own, nil
 }
 
 func getOnly(r *http.Request) error {

@@ -32,6 +32,8 @@ func TestMetadata(t *testing.T) {
 	})
 	list := func(v ...any) []any { return v }
 	algs := list("PS256", "ES256", "EdDSA", "Ed25519")
+	keyAlgs := list("RSA-OAEP-256", "RSA-OAEP", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW")
+	encs := list("A128CBC-HS256", "A256CBC-HS512", "A128GCM", "A256GCM")
 	want := map[string]any{
 		"issuer":                                issuer,
 		"authorization_endpoint":                issuer + "/authorize",
@@ -39,26 +41,51 @@ func TestMetadata(t *testing.T) {
 		"token_endpoint":                        issuer + "/token",
 		"jwks_uri":                              issuer + "/jwks",
 		"require_pushed_authorization_requests": true,
-		"authorization_response_iss_parameter_supported":   true,
-		"response_types_supported":                         list("code"),
-		"response_modes_supported":                         list("query"),
-		"grant_types_supported":                            list("authorization_code", "refresh_token", "client_credentials"),
-		"code_challenge_methods_supported":                 list("S256"),
-		"scopes_supported":                                 list("openid", "accounts", "payments"),
-		"token_endpoint_auth_methods_supported":            list("private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"),
-		"token_endpoint_auth_signing_alg_values_supported": algs,
-		"dpop_signing_alg_values_supported":                algs,
-		"tls_client_certificate_bound_access_tokens":       true,
-		"request_parameter_supported":                      false,
-		"request_uri_parameter_supported":                  false,
-		"claims_parameter_supported":                       false,
-		"subject_types_supported":                          list("public"),
-		"id_token_signing_alg_values_supported":            list("ES256"),
-		"acr_values_supported":                             list("urn:bank:acr:sca"),
-		"prompt_values_supported":                          list("none", "login", "consent", "select_account"),
+		"authorization_response_iss_parameter_supported":           true,
+		"response_types_supported":                                 list("code"),
+		"response_modes_supported":                                 list("query", "jwt", "query.jwt"),
+		"authorization_signing_alg_values_supported":               list("ES256"),
+		"authorization_encryption_alg_values_supported":            keyAlgs,
+		"authorization_encryption_enc_values_supported":            encs,
+		"require_signed_request_object":                            false,
+		"request_object_signing_alg_values_supported":              algs,
+		"grant_types_supported":                                    list("authorization_code", "refresh_token", "client_credentials"),
+		"code_challenge_methods_supported":                         list("S256"),
+		"protected_resources":                                      list(resource),
+		"scopes_supported":                                         list("openid", "accounts", "payments"),
+		"token_endpoint_auth_methods_supported":                    list("private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"),
+		"token_endpoint_auth_signing_alg_values_supported":         algs,
+		"introspection_endpoint":                                   issuer + "/introspect",
+		"introspection_endpoint_auth_methods_supported":            list("private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"),
+		"introspection_endpoint_auth_signing_alg_values_supported": algs,
+		"introspection_signing_alg_values_supported":               list("ES256"),
+		"introspection_encryption_alg_values_supported":            list("RSA-OAEP-256", "RSA-OAEP", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW"),
+		"introspection_encryption_enc_values_supported":            list("A128CBC-HS256", "A256CBC-HS512", "A128GCM", "A256GCM"),
+		"revocation_endpoint":                                      issuer + "/revoke",
+		"revocation_endpoint_auth_methods_supported":               list("private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"),
+		"revocation_endpoint_auth_signing_alg_values_supported":    algs,
+		"dpop_signing_alg_values_supported":                        algs,
+		"tls_client_certificate_bound_access_tokens":               true,
+		"request_parameter_supported":                              true,
+		"request_uri_parameter_supported":                          false,
+		"claims_parameter_supported":                               true,
+		"claims_supported":                                         list("sub", "auth_time", "acr", "amr"),
+		"userinfo_endpoint":                                        issuer + "/userinfo",
+		"userinfo_signing_alg_values_supported":                    list("ES256"),
+		"userinfo_encryption_alg_values_supported":                 keyAlgs,
+		"userinfo_encryption_enc_values_supported":                 encs,
+		"id_token_encryption_alg_values_supported":                 keyAlgs,
+		"id_token_encryption_enc_values_supported":                 encs,
+		"subject_types_supported":                                  list("public"),
+		"id_token_signing_alg_values_supported":                    list("ES256"),
+		"acr_values_supported":                                     list("urn:bank:acr:sca"),
+		"prompt_values_supported":                                  list("none", "login", "consent", "select_account"),
 		"mtls_endpoint_aliases": map[string]any{
 			"token_endpoint":                        "https://mtls.bank.example/token",
+			"userinfo_endpoint":                     "https://mtls.bank.example/userinfo",
 			"pushed_authorization_request_endpoint": "https://mtls.bank.example/par",
+			"introspection_endpoint":                "https://mtls.bank.example/introspect",
+			"revocation_endpoint":                   "https://mtls.bank.example/revoke",
 		},
 	}
 	for _, tt := range []struct{ name, path string }{
@@ -185,16 +212,6 @@ func TestMetadataWalk(t *testing.T) {
 			})
 		}
 	}
-
-	t.Run("RFC8414-I-1 parameters that are not supported", func(t *testing.T) {
-		f := keyClient("a")
-		b := newBank(t, clients(f))
-		form := f.pushable()
-		form.Set("request", "eyJhbGciOiJub25lIn0.e30.")
-		if got := object(t, b.do(f.request("/par", f.authenticate(b, form)))); got["error"] != "request_not_supported" {
-			t.Errorf("request: %v", got)
-		}
-	})
 
 	t.Run("RFC8414-I-1 every endpoint answers", func(t *testing.T) {
 		for name, v := range m {

@@ -11,10 +11,16 @@
 //
 //	endpoint    specification               file
 //	/par        RFC 9126                    par.go, request.go
-//	/authorize  RFC 6749, 3.1; RFC 9207     authorize.go, interaction.go, decision.go
+//	            RFC 9101                    jar.go, decrypt.go
+//	            RFC 8707; RFC 9396          resource.go; rar.go, details.go
+//	/authorize  RFC 6749, 3.1; RFC 9207     authorize.go, interaction.go, decision.go, response.go
+//	            JARM                        jarm.go, encrypt.go
 //	/token      RFC 6749, 3.2               tokens.go, code.go, refresh.go, credentials.go
 //	            RFC 7523; RFC 8705, 2       clientauth.go, keys.go
 //	            RFC 8705, 3; RFC 9449, 5    holder.go
+//	            RFC 8707, 2.2; RFC 9396, 6  privileges.go
+//	/introspect RFC 7662; RFC 9701          introspection.go, inspect.go, accept.go
+//	/revoke     RFC 7009                    revocation.go
 //	/jwks       RFC 7517                    discovery.go
 //	metadata    RFC 8414; RFC 8705, 5       discovery.go
 //
@@ -23,12 +29,20 @@
 //
 // # What happens once
 //
-// A code is redeemed once, a request is decided once, a client assertion or a
-// DPoP proof is accepted once, whatever the number of nodes, of concurrent
+// A code is redeemed once, a request is decided once, a client assertion, a
+// request object with a jti or a DPoP proof is accepted once, whatever the number of nodes, of concurrent
 // requests and of answers lost on the way: each is one atomic write of the
 // store. Every check
 // that a stranger or a sloppy client could fail comes before that write, so
 // that nobody but its owner uses a thing up.
+//
+// # What ends a token
+//
+// A client that revokes its refresh token ends the grant with every access
+// token from it; one that revokes an access token ends that alone, and its
+// refresh token lives on. Either is known at once to an API that introspects or
+// has [token.VerifierConfig].Liveness. At any other API an access token works
+// until it expires, be it a JWT or opaque.
 //
 // # What the client is told
 //

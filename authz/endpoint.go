@@ -35,6 +35,10 @@ func (s *Server) serve(name string, e endpoint) http.Handler {
 
 // answer writes e as RFC 6749, 5.2 says.
 func answer(w http.ResponseWriter, e *Error) {
+	if e.respond != nil {
+		e.respond(w)
+		return
+	}
 	h := w.Header()
 	if e.allow != "" {
 		h.Set("Allow", e.allow)
@@ -83,9 +87,11 @@ func badForm(err error) error {
 	return refuse("RFC6749-5.2-3", invalidRequest, "the body could not be read").because(err)
 }
 
-func writeJSON(w http.ResponseWriter, status int, body []byte) {
+func writeJSON(w http.ResponseWriter, status int, body []byte) { write(w, status, typeJSON, body) }
+
+func write(w http.ResponseWriter, status int, contentType []string, body []byte) {
 	h := w.Header()
-	h["Content-Type"] = typeJSON
+	h["Content-Type"] = contentType
 	h["X-Content-Type-Options"] = nosniff
 	w.WriteHeader(status)
 	w.Write(body)
@@ -106,9 +112,6 @@ func (s *Server) auditRefusal(ctx context.Context, ev Event, e *Error) {
 	if e.Code == serverError {
 		ev.Kind = requestFailed
 	}
-	ev.Code, ev.Rule, ev.Reason = e.Code, e.Rule, e.Description
-	if e.Err != nil {
-		ev.Reason = e.Err.Error()
-	}
+	ev.Code, ev.Rule, ev.Reason = e.Code, e.Rule, e.reason()
 	s.audit(ctx, ev)
 }

@@ -308,7 +308,7 @@ func TestTokenRequest(t *testing.T) {
 			v.Set("assertion", "eyJ.eyJ.AAAA")
 		}, "unsupported_grant_type", "RFC6749-5.2-4"},
 		{"RFC6749-5.2-3 a resource that is unknown", func(v url.Values, _ *fintech) { v["resource"] = []string{resource, "https://evil.example"} }, "invalid_target", "RFC8707-2-3"},
-		{"RFC6749-5.2-3 authorization_details", func(v url.Values, _ *fintech) { v.Set("authorization_details", "[]") }, "invalid_authorization_details", "RFC9396-6-2"},
+		{"RFC6749-5.2-3 authorization_details", func(v url.Values, _ *fintech) { v.Set("authorization_details", "[]") }, "invalid_authorization_details", "RFC9396-2-1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

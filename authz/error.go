@@ -28,12 +28,13 @@ const (
 	invalidGrant                Code = "invalid_grant"
 	unauthorizedClient          Code = "unauthorized_client"
 	unsupportedGrantType        Code = "unsupported_grant_type"
+	unsupportedTokenType        Code = "unsupported_token_type" // RFC 7009, 2.2.1
 	unsupportedResponseType     Code = "unsupported_response_type"
 	invalidScope                Code = "invalid_scope"
 	invalidTarget               Code = "invalid_target"                // RFC 8707, 2
 	invalidAuthorizationDetails Code = "invalid_authorization_details" // RFC 9396, 5
 	invalidRequestURI           Code = "invalid_request_uri"           // RFC 9101, 7
-	requestNotSupported         Code = "request_not_supported"         // OIDC Core, 3.1.2.6
+	invalidRequestObject        Code = "invalid_request_object"        // RFC 9101, 7
 	registrationNotSupported    Code = "registration_not_supported"    // OIDC Core, 3.1.2.6
 	invalidDPoPProof            Code = "invalid_dpop_proof"            // RFC 9449, 5
 	useDPoPNonce                Code = "use_dpop_nonce"                // RFC 9449, 8
@@ -57,9 +58,10 @@ type Error struct {
 	Rule        string // the row it rests on, such as FAPI2-SP-5.3.2.1-8
 	Err         error  // in words only the operator may see
 
-	status    int    // if not zero, instead of the one its Code has
-	allow     string // methods, with status 405
-	challenge string // WWW-Authenticate, if the client used Authorization
+	status    int                       // if not zero, instead of the one its Code has
+	allow     string                    // methods, with status 405
+	challenge string                    // WWW-Authenticate, if the client used Authorization
+	respond   func(http.ResponseWriter) // if not nil, writes the answer, in the terms of an API
 }
 
 // Error returns the code, what the client is told and what it is not told.
@@ -79,6 +81,14 @@ func (e *Error) Error() string {
 
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
+
+// reason returns why, in words for the operator.
+func (e *Error) reason() string {
+	if e.Err != nil {
+		return e.Err.Error()
+	}
+	return e.Description
+}
 
 // refuse returns an Error that rests on a row of the specifications.
 func refuse(rule string, code Code, description string) *Error {

@@ -15,6 +15,10 @@ const (
 	grantDenied    = "grant_denied"
 	tokensIssued   = "tokens_issued"
 	grantRevoked   = "grant_revoked"
+	tokenRevoked   = "token_revoked"
+	tokenUnknown   = "token_unknown"
+	tokenInspected = "token_introspected"
+	claimsTold     = "claims_told"
 	requestRefused = "request_refused"
 	requestFailed  = "request_failed"
 )
@@ -33,6 +37,12 @@ type Event struct {
 	//	grant_denied     the customer or the bank denied
 	//	tokens_issued    an access token was issued, see GrantType
 	//	grant_revoked    a grant and all its tokens ended
+	//	token_revoked    an access token ended, and its grant did not
+	//	token_unknown    a client wanted to revoke what is no token
+	//	token_introspected
+	//	                 somebody asked about a token; with Reason, was told
+	//	                 that it is inactive
+	//	claims_told      a client was told of its customer at userinfo, see Claims
 	//	request_refused  the protocol said no
 	//	request_failed   the server could not do its work
 	Kind      string
@@ -45,9 +55,14 @@ type Event struct {
 	GrantType string    // of a token request
 	Scopes    []string  // asked for, or granted
 
+	// DetailsTypes are the types of the authorization_details asked for, or
+	// granted (RFC 9396). What these say may be personal and is not told.
+	DetailsTypes []string
+	Claims       []string // names of what the client was told of the customer, there or in an ID token
+
 	Certificate string // x5t#S256 of the client's certificate (RFC 8705, 3.1)
 	Key         string // jkt of the client's proof key (RFC 9449, 6.1)
-	Token       string // jti of the access token issued
+	Token       string // jti of the access token issued, revoked or asked about
 
 	Code   Code   // what the client was told, if it was refused
 	Rule   string // the row that the refusal rests on
@@ -70,6 +85,8 @@ func (e Event) LogValue() slog.Value {
 	add("grant", e.Grant)
 	add("grant_type", e.GrantType)
 	add("scope", strings.Join(e.Scopes, " "))
+	add("authorization_details_types", strings.Join(e.DetailsTypes, " "))
+	add("claims", strings.Join(e.Claims, " "))
 	add("certificate", e.Certificate)
 	add("key", e.Key)
 	add("token", e.Token)

@@ -28,14 +28,14 @@ func loginAndConsent(w http.ResponseWriter, r *http.Request, in *authz.Interacti
 
 func Example() {
 	as, err := authz.New(authz.Config{
-		Issuer:   "https://as.bank.example",
-		Store:    new(store.Memory),
-		Keys:     bankKeys,
-		Clients:  bankClients,
-		Secrets:  [][]byte{bankSecret},
-		Resource: "https://api.bank.example",
-		Scopes:   []string{"accounts"},
-		Interact: loginAndConsent,
+		Issuer:    "https://as.bank.example",
+		Store:     new(store.Memory),
+		Keys:      bankKeys,
+		Clients:   bankClients,
+		Secrets:   [][]byte{bankSecret},
+		Resources: []authz.Resource{{ID: "https://api.bank.example"}},
+		Scopes:    []string{"accounts"},
+		Interact:  loginAndConsent,
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -58,7 +58,7 @@ func ExampleNew_violations() {
 		Keys:         bankKeys,
 		Clients:      bankClients,
 		Secrets:      [][]byte{[]byte("too short")},
-		Resource:     "https://api.bank.example",
+		Resources:    []authz.Resource{{ID: "https://api.bank.example"}},
 		CodeLifetime: 10 * 60e9,
 	})
 	fmt.Println(err)

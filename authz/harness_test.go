@@ -89,7 +89,7 @@ func newBank(t testing.TB, clients []*authz.Client, adjust ...func(*authz.Config
 		Keys:          serverKeys,
 		Clients:       registry,
 		Secrets:       [][]byte{[]byte("an example secret of 32 bytes or more")},
-		Resource:      resource,
+		Resources:     []authz.Resource{{ID: resource}},
 		Scopes:        []string{"openid", "accounts", "payments"},
 		Authorities:   authorities,
 		GrantLifetime: 90 * 24 * time.Hour,
@@ -193,7 +193,7 @@ func selfSignedClient(id string) *fintech {
 func (f *fintech) assertion(b *bank) map[string]any {
 	now := b.clock.Now().Unix()
 	return map[string]any{
-		"iss": f.ID, "sub": f.ID, "aud": issuer, "jti": rand.Text(), "iat": now, "exp": now + 60,
+		"iss": f.ID, "sub": f.ID, "aud": b.config.Issuer, "jti": rand.Text(), "iat": now, "exp": now + 60,
 	}
 }
 

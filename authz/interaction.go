@@ -1,10 +1,12 @@
 package authz
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"time"
@@ -28,9 +30,26 @@ type Interaction struct {
 	// beforehand, so that the host can write its own consent record first.
 	GrantID string
 
-	Client    *Client       // who asks
-	Scopes    []string      // for what
-	ACRValues []string      // authentication contexts it would like, best first
+	Client *Client  // who asks
+	Scopes []string // for what
+	// Details are the authorization_details asked for beside the scopes (RFC
+	// 9396, 3.1), each a JSON object of one of Config.DetailsTypes: in an object
+	// every action applies to every location and so on, and objects add up.
+	// They may name a customer's accounts, so that they are shown once the
+	// customer has logged in (RFC 9396, 13). See [Interaction.DetailsText].
+	Details []json.RawMessage
+
+	// Claims are the names of what it would know of the customer beside what the
+	// scopes stand for (OpenID Connect Core, 5.5), some of Config.ClaimNames.
+	Claims []string
+
+	// ACRValues are authentication contexts it would like, best first. With
+	// EssentialACR it must be one of them; otherwise the token says which it
+	// was, and an API that wants another asks again (RFC 9470). A bank that can
+	// reach none that will do denies with [UnmetAuthentication].
+	ACRValues    []string
+	EssentialACR bool
+
 	Prompt    []string      // none, or some of login, consent, select_account (OIDC Core, 3.1.2.1)
 	UILocales []string      // languages, best first
 	LoginHint string        // who the customer may be; a stranger's text, only to fill in a field
@@ -38,6 +57,8 @@ type Interaction struct {
 	HasMaxAge bool          // a MaxAge of zero asks for a new login
 
 	server  *Server
+	asked   askedClaims
+	client  *caller // Client, which the host cannot replace
 	request *grant.Request
 	started time.Time // when this browser loaded the first page
 }
@@ -48,30 +69,45 @@ const interactionField = "interaction"
 
 // interaction returns what the host may know of req, after checking once more
 // what may have changed since it was pushed (RFC 9126, 7.4).
-func (s *Server) interaction(c *Client, req *grant.Request) (*Interaction, error) {
+func (s *Server) interaction(c *caller, req *grant.Request) (*Interaction, error) {
 	if !c.mayUse(grantCode) {
 		return nil, refuse("RFC9126-4-4", unauthorizedClient, "the client is no longer registered for authorization_code")
 	}
 	if !c.redirectsTo(req.RedirectURI) {
 		return nil, refuse("RFC9126-4-4", invalidRequest, "redirect_uri is no longer registered")
 	}
+	if c.checkMode(cmp.Or(req.ResponseMode, modeQuery)) != nil {
+		return nil, refuse("RFC9126-7.4-1", invalidRequest, "response_mode is no longer registered")
+	}
 	for _, scope := range req.Scopes {
-		if _, err := s.scopes(c, scope); err != nil {
+		if _, err := s.scopes(c.Client, scope); err != nil {
 			return nil, refuse("RFC9126-7.4-1", invalidRequest, "scope is no longer registered")
 		}
 	}
+	if err := s.stillOffered(c.Client, req); err != nil {
+		return nil, err
+	}
+	asked, err := keptClaims(req.Claims)
+	if err != nil {
+		return nil, err
+	}
 	return &Interaction{
-		GrantID:   req.Locator.Key(grant.KindGrant, s.config.Issuer),
-		Client:    c,
-		Scopes:    slices.Clone(req.Scopes),
-		ACRValues: slices.Clone(req.ACRValues),
-		Prompt:    slices.Clone(req.Prompt),
-		UILocales: slices.Clone(req.UILocales),
-		LoginHint: req.LoginHint,
-		MaxAge:    time.Duration(req.MaxAge) * time.Second,
-		HasMaxAge: req.HasMaxAge,
-		server:    s,
-		request:   req,
+		GrantID:      req.Locator.Key(grant.KindGrant, s.config.Issuer),
+		Client:       c.Client,
+		Scopes:       slices.Clone(req.Scopes),
+		Details:      s.held(req.Details).raw(),
+		Claims:       asked.names(),
+		ACRValues:    slices.Clone(req.ACRValues),
+		EssentialACR: req.EssentialACR,
+		Prompt:       slices.Clone(req.Prompt),
+		UILocales:    slices.Clone(req.UILocales),
+		LoginHint:    req.LoginHint,
+		MaxAge:       time.Duration(req.MaxAge) * time.Second,
+		HasMaxAge:    req.HasMaxAge,
+		server:       s,
+		asked:        asked,
+		client:       c,
+		request:      req,
 	}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/aikagi/aikagi/authz"
 	"github.com/aikagi/aikagi/store/storetest"
@@ -380,7 +381,7 @@ func TestInteractionShows(t *testing.T) {
 		t.Helper()
 		got := authz.Interaction{Scopes: in.Scopes, ACRValues: in.ACRValues, Prompt: in.Prompt, UILocales: in.UILocales,
 			LoginHint: in.LoginHint, MaxAge: in.MaxAge, HasMaxAge: in.HasMaxAge}
-		if d := cmp.Diff(want, got, cmp.AllowUnexported(authz.Interaction{})); d != "" {
+		if d := cmp.Diff(want, got, cmpopts.IgnoreUnexported(authz.Interaction{})); d != "" {
 			t.Error(d)
 		}
 		if in.Client.ID != "kakeibo" || in.Client.Name != "Kakeibo" { // FAPI2-SP-5.3.2.2-13

@@ -113,6 +113,17 @@ func (k *clientKeys) check(c *Client) (v Violations) {
 	return v
 }
 
+// mayEncrypt reports whether there may be a key of c's to encrypt to with alg.
+// What is at its jwks_uri is seen when it is used.
+func (k *clientKeys) mayEncrypt(c *Client, alg string) bool {
+	if c.JWKS == nil {
+		return c.JWKSURI != ""
+	}
+	set, err := k.parse(c.JWKS)
+	_, ok := jose.EncryptionKey(set, alg)
+	return err == nil && ok
+}
+
 // certificates returns the certificates that a set registers: the first of
 // each x5c (RFC 8705, 2.2.2).
 func certificates(set *jose.Set) [][]byte {

@@ -92,7 +92,7 @@ func TestBrowserRows(t *testing.T) {
 			v.Set("response_type", responseType)
 			refused(t, b.do(f.request("/par", f.authenticate(b, v))), 400, "unsupported_response_type")
 		}
-		for _, mode := range []string{"fragment", "form_post", "jwt", "query.jwt", "web_message"} {
+		for _, mode := range []string{"fragment", "form_post", "fragment.jwt", "form_post.jwt", "web_message"} {
 			v := f.pushable()
 			v.Set("response_mode", mode)
 			refused(t, b.do(f.request("/par", f.authenticate(b, v))), 400, "invalid_request")

@@ -30,6 +30,7 @@ var (
 	noStore       = []string{"no-store"} // RFC 6749, 5.1
 	noCache       = []string{"no-cache"}
 	typeJSON      = []string{"application/json"}
+	typeJWT       = []string{"application/jwt"}
 	contentLength = []string{"0"}
 )
 

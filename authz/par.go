@@ -25,10 +25,19 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request, ev *Event) error {
 	if err != nil {
 		return err
 	}
+	if f.Get("client_id") == "" && !f.Has("request") { // also where an assertion names the client; an object has it inside (RFC 9126, 3)
+		return refuse("RFC9126-2.1-1", invalidRequest, "client_id is missing")
+	}
+	if err := notForAPIs(c); err != nil {
+		return err
+	}
 	if f.Has("request_uri") { // RFC 9126, 2.1, step 2
 		return refuse("RFC9126-2.1-2", invalidRequest, "request_uri must not be pushed")
 	}
-	req, err := s.readRequest(c, f) // RFC 9126, 2.1, step 3
+	if f, err = s.requestObject(r.Context(), c, f); err != nil { // RFC 9126, 3
+		return err
+	}
+	req, err := s.readRequest(r.Context(), c, f) // RFC 9126, 2.1, step 3
 	if err != nil {
 		return err
 	}
@@ -63,7 +72,7 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request, ev *Event) error {
 		return err
 	}
 
-	ev.Kind, ev.Scopes = requestPushed, req.Scopes
+	ev.Kind, ev.Scopes, ev.DetailsTypes = requestPushed, req.Scopes, s.held(req.Details).types()
 	s.audit(r.Context(), *ev)
 	o := jsonw.New(192)
 	o.String("request_uri", requestURIPrefix+handle.String())

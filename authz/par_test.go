@@ -79,7 +79,7 @@ func TestPush(t *testing.T) {
 		{"RFC9126-2.1-2 a request_uri", set("request_uri", "urn:ietf:params:oauth:request_uri:Hq7w2Xn5Rb8Tc1Lk4Vz9Pm3Sd6Fg0YjA"), "invalid_request", "RFC9126-2.1-2"},
 		{"CT-AS-33 a request_uri of the client's", set("request_uri", "https://app.fintech.example/request.jwt"), "invalid_request", "RFC9126-2.1-2"},
 		{"RFC6749-3.1-2 an empty request_uri is none", set("request_uri", ""), "", ""},
-		{"RFC9126-3-1 a request object", set("request", "eyJ.eyJ.AAAA"), "request_not_supported", "OIDC-RO-6"},
+		{"RFC9126-3-1 what is no request object", set("request", "eyJ.eyJ.AAAA"), "invalid_request_object", "RFC9101-4-3"},
 		{"RFC9126-2.1-4 parameters of the token endpoint", func(v url.Values) {
 			v.Set("grant_type", "password")
 			v.Set("code", "x")
@@ -119,7 +119,11 @@ func TestPush(t *testing.T) {
 		{"OIDC-AR-6 response_mode query", set("response_mode", "query"), "", ""},
 		{"OIDC-AR-6 response_mode fragment", set("response_mode", "fragment"), "invalid_request", "OIDC-AR-6"},
 		{"OIDC-AR-6 response_mode form_post", set("response_mode", "form_post"), "invalid_request", "OIDC-AR-6"},
-		{"OIDC-AR-6 response_mode jwt", set("response_mode", "jwt"), "invalid_request", "OIDC-AR-6"},
+		{"JARM-2.3-5 response_mode jwt", set("response_mode", "jwt"), "", ""},
+		{"JARM-2.3-1 response_mode query.jwt", set("response_mode", "query.jwt"), "", ""},
+		{"JARM-2.3-3 response_mode fragment.jwt", set("response_mode", "fragment.jwt"), "invalid_request", "OIDC-AR-6"},
+		{"JARM-2.3-4 response_mode form_post.jwt", set("response_mode", "form_post.jwt"), "invalid_request", "OIDC-AR-6"},
+		{"OIDC-AR-6 response_mode JWT", set("response_mode", "JWT"), "invalid_request", "OIDC-AR-6"},
 		{"OIDC-AR-6 response_mode foo", set("response_mode", "foo"), "invalid_request", "OIDC-AR-6"},
 		{"OIDC-AR-8 display", set("display", "foo"), "", ""},
 		{"RFC9126-2.3-3 prompt=none", set("prompt", "none"), "", ""},

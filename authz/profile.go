@@ -19,8 +19,18 @@ import (
 // server, for a client's metadata and for each of its requests.
 type Profile string
 
-// FAPI2Security is the FAPI 2.0 Security Profile, Final, of 22 February 2025.
-const FAPI2Security Profile = "fapi2-security"
+const (
+	// FAPI2Security is the FAPI 2.0 Security Profile, Final, of 22 February
+	// 2025. Its clients may sign their requests and ask for signed responses;
+	// one that registers require_signed_request_object, or response_modes of
+	// "jwt" alone, must do the one or the other.
+	FAPI2Security Profile = "fapi2-security"
+
+	// FAPI2MessageSigning is FAPI 2.0 Message Signing, Final, of September
+	// 2025: all of FAPI2Security, and every client signs its requests (JAR) and
+	// gets signed responses (JARM).
+	FAPI2MessageSigning Profile = "fapi2-message-signing"
+)
 
 // A policy is what a profile demands, as data. Whatever differs between
 // profiles is a member here, so that no step of the protocol asks for a
@@ -34,6 +44,9 @@ type policy struct {
 	ahead       time.Duration // how far iat and nbf may lie ahead of the clock
 	tls         mtls.Policy   // for the listener
 	rules       []rule
+
+	signedRequest bool     // whether every request is a signed one (RFC 9101)
+	responseModes []string // how a client may be answered
 }
 
 // A rule is one demand of a profile. Exactly one of server, client and request
@@ -49,19 +62,31 @@ type rule struct {
 
 // policies holds every profile there is.
 var policies = map[Profile]*policy{
-	FAPI2Security: {
-		algs:        []string{jose.PS256, jose.ES256, jose.EdDSA, jose.Ed25519}, // FAPI2-SP-5.4.1-1b, CONF-35
-		authMethods: []string{methodPrivateKeyJWT, methodTLS, methodSelfSignedTLS},
-		grantTypes:  []string{grantCode, grantRefresh, grantCredentials},
-		codeLife:    time.Minute,
-		requestLife: 10 * time.Minute,
-		ahead:       30 * time.Second, // FAPI2-SP-5.3.2.1-13: between 10 and 60
-		tls:         mtls.FAPI2,
-		rules:       fapi2Security,
-	},
+	FAPI2Security:       &fapi2Security,
+	FAPI2MessageSigning: fapi2MessageSigning(),
 }
 
-var fapi2Security = []rule{
+var fapi2Security = policy{
+	algs:        []string{jose.PS256, jose.ES256, jose.EdDSA, jose.Ed25519}, // FAPI2-SP-5.4.1-1b, CONF-35
+	authMethods: []string{methodPrivateKeyJWT, methodTLS, methodSelfSignedTLS},
+	grantTypes:  []string{grantCode, grantRefresh, grantCredentials},
+	codeLife:    time.Minute,
+	requestLife: 10 * time.Minute,
+	ahead:       30 * time.Second, // FAPI2-SP-5.3.2.1-13: between 10 and 60
+	tls:         mtls.FAPI2,
+	rules:       fapi2Rules,
+
+	responseModes: []string{modeQuery, modeJWT, modeQueryJWT},
+}
+
+func fapi2MessageSigning() *policy {
+	p := fapi2Security
+	p.signedRequest = true                            // FAPI2-MS-5.3.1-1
+	p.responseModes = []string{modeJWT, modeQueryJWT} // FAPI2-MS-5.4.1-1
+	return &p
+}
+
+var fapi2Rules = []rule{
 	// What the server is.
 	{id: "FAPI2-SP-5.2.1-1", remedy: "use an https URL", server: func(_ *policy, c *Config) string {
 		if !strings.HasPrefix(c.Issuer, "https://") {
@@ -88,6 +113,8 @@ var fapi2Security = []rule{
 	}},
 	{id: "FAPI2-SP-5.3.2.1-5", remedy: "register tls_client_certificate_bound_access_tokens or dpop_bound_access_tokens as true", client: func(_ *policy, c *Client) string {
 		switch {
+		case c.Resource != "" && c.GrantTypes != nil && len(c.GrantTypes) == 0: // it gets none
+			return ""
 		case !c.CertificateBoundTokens && !c.DPoPBoundTokens:
 			return "access tokens would not be bound to the client"
 		case c.CertificateBoundTokens && c.DPoPBoundTokens:
@@ -136,11 +163,11 @@ var fapi2Security = []rule{
 	{id: "OIDR-4", remedy: "register web or native", client: func(_ *policy, c *Client) string {
 		return outside("application_type", c.ApplicationType, []string{"", "web", "native"})
 	}},
-	{id: "OIDR-7", remedy: "register jwks or jwks_uri, not both", client: func(_ *policy, c *Client) string {
+	{id: "OIDR-7", remedy: "register jwks or jwks_uri, not both", client: func(p *policy, c *Client) string {
 		switch by := c.JWKS != nil; {
 		case by && c.JWKSURI != "":
 			return "jwks and jwks_uri are both there"
-		case !by && c.JWKSURI == "" && (c.AuthMethod == methodPrivateKeyJWT || c.AuthMethod == methodSelfSignedTLS):
+		case !by && c.JWKSURI == "" && (c.AuthMethod == methodPrivateKeyJWT || c.AuthMethod == methodSelfSignedTLS || p.mustSign(c)):
 			return "jwks and jwks_uri are both missing"
 		}
 		return ""
@@ -152,13 +179,32 @@ var fapi2Security = []rule{
 		return ""
 	}},
 	{id: "FAPI2-SP-5.4.1-1b", remedy: "register PS256, ES256, EdDSA or Ed25519", client: func(p *policy, c *Client) string {
-		if c.AuthSigningAlg != "" && !slices.Contains(p.algs, c.AuthSigningAlg) {
-			return outside("token_endpoint_auth_signing_alg", c.AuthSigningAlg, p.algs)
-		}
-		if c.IDTokenAlg != "" {
-			return outside("id_token_signed_response_alg", c.IDTokenAlg, p.algs)
+		for _, m := range c.signingAlgs() {
+			if m.value != "" && !slices.Contains(p.algs, m.value) {
+				return outside(m.name, m.value, p.algs)
+			}
 		}
 		return ""
+	}},
+	{id: "FAPI2-MS-5.3.3-1", remedy: "register what the profile allows of query, jwt and query.jwt", client: func(p *policy, c *Client) string {
+		if c.ResponseModes != nil && len(c.ResponseModes) == 0 {
+			return "response_modes is empty"
+		}
+		for _, mode := range c.ResponseModes {
+			if bad := outside("response_modes", mode, p.responseModes); bad != "" {
+				return bad
+			}
+		}
+		return ""
+	}},
+	{id: "OIDR-16", remedy: "register seconds", client: func(_ *policy, c *Client) string {
+		if c.DefaultMaxAge != nil && (*c.DefaultMaxAge < 0 || *c.DefaultMaxAge > maxAge) {
+			return "default_max_age is " + strconv.FormatInt(*c.DefaultMaxAge, 10)
+		}
+		return ""
+	}},
+	{id: "RFC9068-2.1-1", remedy: "register jwt or opaque", client: func(_ *policy, c *Client) string {
+		return outside("access_token_format", c.AccessTokenFormat, []string{"", "jwt", formatOpaque})
 	}},
 	{id: "RFC8705-2.1-2", remedy: "register exactly one tls_client_auth_ member, well formed", client: func(_ *policy, c *Client) string {
 		if c.AuthMethod != methodTLS {
@@ -191,24 +237,9 @@ var fapi2Security = []rule{
 	}},
 }
 
-// demands are members of client metadata by which a client demands something
-// of the server that it does not do yet. To ignore one would be to give the
-// client less than it registered for. Each is harmless as the value given.
-var demands = []struct{ member, rule, harmless string }{
-	{"require_signed_request_object", "RFC9101-9-2", "false"},
-	{"id_token_encrypted_response_alg", "OIDC-IT-13", ""},
-	{"subject_type", "OIDC-SU-1", `"public"`},
-	{"default_max_age", "OIDR-16", ""},
-}
-
-// unserved returns the demands that c makes.
-func unserved(c *Client) (v Violations) {
-	for _, d := range demands {
-		if raw, ok := c.Metadata[d.member]; ok && string(raw) != d.harmless {
-			v = append(v, Violation{d.rule, d.member + " is " + string(raw), "leave it out; the server does not do it"})
-		}
-	}
-	return v
+// mustSign reports whether the requests of client c have to be signed ones.
+func (p *policy) mustSign(c *Client) bool {
+	return c.mayUse(grantCode) && (p.signedRequest || c.RequireSignedRequest)
 }
 
 // checkServer returns every rule for the server that c breaks.

@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/aikagi/aikagi/internal/grant"
 )
@@ -39,14 +38,18 @@ func (s *Server) exchangeRefresh(ctx context.Context, req *tokenRequest) (*token
 	if !s.now().Before(g.Expires) {
 		return nil, dead
 	}
-	scopes, err := s.narrow(req, g.Scopes)
+	scopes, err := s.narrowScopes(req, g.Scopes)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.fromGrant(ctx, req, g, scopes)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.spend(ctx, req.client.replay); err != nil {
 		return nil, err
 	}
-	res, err := s.issue(ctx, req, g, scopes)
+	res, err := s.issue(ctx, req, g, p)
 	if err != nil {
 		return nil, err
 	}
@@ -54,11 +57,11 @@ func (s *Server) exchangeRefresh(ctx context.Context, req *tokenRequest) (*token
 	return res, nil
 }
 
-// narrow returns the scopes a client asks for out of those it was granted
+// narrowScopes returns the scopes a client asks for out of those it was granted
 // (RFC 6749, 6), by default all.
-func (s *Server) narrow(req *tokenRequest, granted []string) ([]string, error) {
+func (s *Server) narrowScopes(req *tokenRequest, granted []string) ([]string, error) {
 	if req.Get("scope") == "" {
-		return s.current(req.client.Client, granted)
+		return granted, nil
 	}
 	scopes, err := s.scopes(req.client.Client, req.Get("scope"))
 	if err != nil {
@@ -71,20 +74,6 @@ func (s *Server) narrow(req *tokenRequest, granted []string) ([]string, error) {
 		if !slices.Contains(granted, scope) {
 			return nil, refuse("RFC6749-6-1", invalidScope, "scope is wider than the grant")
 		}
-	}
-	return scopes, nil
-}
-
-// current returns those of the scopes granted that the server still offers and
-// the client still has registered: what the bank takes from a client ends for
-// the grants it holds as well.
-func (s *Server) current(c *Client, granted []string) ([]string, error) {
-	registered := strings.Fields(c.Scope)
-	scopes := slices.DeleteFunc(slices.Clone(granted), func(scope string) bool {
-		return !slices.Contains(s.config.Scopes, scope) || !slices.Contains(registered, scope)
-	})
-	if len(scopes) == 0 {
-		return nil, refuse("RFC6749-5.2-3", invalidScope, "no scope of the grant is registered any more")
 	}
 	return scopes, nil
 }

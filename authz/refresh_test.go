@@ -315,7 +315,7 @@ func TestRefreshReadsOnly(t *testing.T) {
 			inner := c.Store
 			var grant string
 			c.Store = &storetest.Faulty{Store: inner, Fail: func(op, key string) error {
-				if op == "Get" {
+				if revoke && op == "Get" {
 					grant = key
 				}
 				if revoke && op == "Create" { // the jti, after the grant was read

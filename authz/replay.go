@@ -65,6 +65,11 @@ func (s *Server) replace(ctx context.Context, version string, r store.Record) er
 	return claim(ctx, func() error { return s.config.Store.Replace(ctx, version, r) })
 }
 
+// forget deletes, once more if the outcome of the first time is unknown.
+func (s *Server) forget(ctx context.Context, key string) error {
+	return claim(ctx, func() error { return s.config.Store.Delete(ctx, key) })
+}
+
 // beside calls f on another goroutine and returns a function that waits for
 // its error. If f panics, that function does: net/http survives a panic on the
 // goroutine of a request, and the process survives one on no other.

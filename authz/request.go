@@ -1,9 +1,10 @@
 package authz
 
 import (
+	"cmp"
+	"context"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/aikagi/aikagi/internal/form"
@@ -26,9 +27,9 @@ type pushed struct {
 
 // readRequest reads and checks an authorization request (RFC 6749, 4.1.1; OIDC
 // Core, 3.1.2.1), from client c.
-func (s *Server) readRequest(c *caller, f form.Values) (*pushed, error) {
-	if err := s.notOffered(f); err != nil {
-		return nil, err
+func (s *Server) readRequest(ctx context.Context, c *caller, f form.Values) (*pushed, error) {
+	if f.Has("registration") {
+		return nil, refuse("OIDC-AR-22", registrationNotSupported, "registration is not supported")
 	}
 	r := &pushed{
 		Request: grant.Request{
@@ -38,14 +39,10 @@ func (s *Server) readRequest(c *caller, f form.Values) (*pushed, error) {
 			Challenge:   f.Get("code_challenge"),
 			Nonce:       f.Get("nonce"),
 			LoginHint:   f.Get("login_hint"),
-			ACRValues:   strings.Fields(f.Get("acr_values")),
 			UILocales:   strings.Fields(f.Get("ui_locales")),
 		},
 		responseType:    f.Get("response_type"),
 		challengeMethod: f.Get("code_challenge_method"),
-	}
-	if f.Get("client_id") == "" {
-		return nil, refuse("RFC9126-2.1-1", invalidRequest, "client_id is missing")
 	}
 	if r.responseType == "" {
 		return nil, refuse("RFC6749-3.1.1-1", invalidRequest, "response_type is missing")
@@ -59,8 +56,12 @@ func (s *Server) readRequest(c *caller, f form.Values) (*pushed, error) {
 	if !c.redirectsTo(r.RedirectURI) {
 		return nil, refuse("RFC9700-2.1-1", invalidRequest, "redirect_uri is not registered")
 	}
-	if m := f.Get("response_mode"); m != "" && m != "query" {
-		return nil, refuse("OIDC-AR-6", invalidRequest, "response_mode is not supported")
+	mode := cmp.Or(f.Get("response_mode"), modeQuery)
+	if err := c.checkMode(mode); err != nil {
+		return nil, err
+	}
+	if mode != modeQuery {
+		r.ResponseMode = mode
 	}
 	var err error
 	if r.Prompt, err = readPrompt(f.Get("prompt")); err != nil {
@@ -73,8 +74,17 @@ func (s *Server) readRequest(c *caller, f form.Values) (*pushed, error) {
 		// OIDC Core, 11: without a consent of its own it is ignored.
 		r.Scopes = slices.DeleteFunc(r.Scopes, func(scope string) bool { return scope == "offline_access" })
 	}
-	if len(r.Scopes) == 0 {
+	if r.Details, err = s.readDetails(ctx, c.Client, f.Get("authorization_details")); err != nil {
+		return nil, err
+	}
+	if len(r.Scopes) == 0 && len(r.Details) == 0 {
 		return nil, refuse("RFC6749-3.3-2", invalidScope, "scope is missing")
+	}
+	if r.Resources, err = s.namedResources(f); err != nil {
+		return nil, err
+	}
+	if err := s.checkTarget(r.Scopes, r.Resources); err != nil {
+		return nil, err
 	}
 	if len(r.Nonce) > maxNonce { // CONF-16: refused, never truncated
 		return nil, refuse("FAPI2-SP-5.3.2.2-14", invalidRequest, "nonce is too long")
@@ -82,40 +92,10 @@ func (s *Server) readRequest(c *caller, f form.Values) (*pushed, error) {
 	if len(r.LoginHint) > maxHint {
 		return nil, refuse("OIDC-AR-17", invalidRequest, "login_hint is too long")
 	}
-	if v := f.Get("max_age"); v != "" {
-		n, err := strconv.ParseUint(v, 10, 31)
-		if err != nil {
-			return nil, refuse("OIDC-AR-14", invalidRequest, "max_age is not a number of seconds")
-		}
-		r.MaxAge, r.HasMaxAge = int64(n), true
+	if err := s.readAuthentication(ctx, c.Client, &r.Request, f); err != nil {
+		return nil, err
 	}
 	return r, nil
-}
-
-// notOffered refuses parameters whose meaning would be lost if they were
-// ignored. Other unknown parameters are ignored (RFC 6749, 3.1).
-func (s *Server) notOffered(f form.Values) error {
-	switch {
-	case f.Has("request"):
-		return refuse("OIDC-RO-6", requestNotSupported, "request objects are not supported")
-	case f.Has("registration"):
-		return refuse("OIDC-AR-22", registrationNotSupported, "registration is not supported")
-	case f.Has("authorization_details"):
-		return refuse("RFC9396-5-1", invalidAuthorizationDetails, "no authorization_details type is known")
-	case f.Has("id_token_hint"):
-		return refuse("OIDC-AR-16", invalidRequest, "id_token_hint is not supported")
-	}
-	return s.checkResource(f)
-}
-
-// checkResource accepts the one resource there is (RFC 8707, 2).
-func (s *Server) checkResource(f form.Values) error {
-	for _, v := range f.All("resource") {
-		if v != s.config.Resource {
-			return refuse("RFC8707-2-3", invalidTarget, "resource is unknown")
-		}
-	}
-	return nil
 }
 
 // scopes reads a scope parameter (RFC 6749, 3.3). Each must be offered by the

@@ -51,9 +51,12 @@ func TestMetadataRows(t *testing.T) {
 				t.Errorf("%s is missing", name)
 			}
 		}
-		for _, name := range []string{"request_parameter_supported", "request_uri_parameter_supported", "claims_parameter_supported"} {
-			if v, ok := m[name].(bool); v || !ok {
-				t.Errorf("%s is %v, want false and not silence", name, m[name])
+		for name, want := range map[string]bool{
+			"request_parameter_supported": true, "request_uri_parameter_supported": false, "claims_parameter_supported": true,
+			"require_signed_request_object": false,
+		} {
+			if v, ok := m[name].(bool); v != want || !ok {
+				t.Errorf("%s is %v, want %t and not silence", name, m[name], want)
 			}
 		}
 		if slices.Contains(list("grant_types_supported"), "implicit") || slices.Contains(list("response_modes_supported"), "fragment") {
@@ -105,8 +108,8 @@ func TestMetadataRows(t *testing.T) {
 		for name, v := range m["mtls_endpoint_aliases"].(map[string]any) {
 			check(name, v, alias)
 		}
-		if n != 6 {
-			t.Errorf("%d endpoints, want 6", n)
+		if n != 12 {
+			t.Errorf("%d endpoints, want 12", n)
 		}
 	})
 	t.Run("RFC8414-3-2 OIDD-1 CONF-30 both documents are one, and there is no other", func(t *testing.T) {

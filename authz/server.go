@@ -10,6 +10,7 @@ import (
 	"github.com/aikagi/aikagi/internal/fetch"
 	"github.com/aikagi/aikagi/internal/jose"
 	"github.com/aikagi/aikagi/mtls"
+	"github.com/aikagi/aikagi/token"
 	"github.com/aikagi/aikagi/token/dpop"
 )
 
@@ -17,15 +18,19 @@ import (
 // endpoints; [Server.Routes] has them one by one. Its methods may be called
 // concurrently.
 type Server struct {
-	config Config
-	keys   *clientKeys
-	seal   *sealer
-	proofs *dpop.Verifier
-	nonces *dpop.Nonces // nil: none are demanded
-	routes []Route
-	byPath map[string]http.Handler
-	path   string // of the issuer
-	cookie string // the name of the browser's cookie
+	config    Config
+	keys      *clientKeys
+	seal      *sealer
+	proofs    *dpop.Verifier
+	opaque    *token.Opaque
+	userinfo  *token.Verifier      // nil: there is no such endpoint
+	decrypt   []jose.DecryptionKey // for request objects
+	encryptTo []jose.Key           // those of them that are published
+	nonces    *dpop.Nonces         // nil: none are demanded
+	routes    []Route
+	byPath    map[string]http.Handler
+	path      string // of the issuer
+	cookie    string // the name of the browser's cookie
 }
 
 // A Route is an absolute path and what answers there. The handler answers
@@ -61,6 +66,16 @@ func New(c Config) (*Server, error) {
 	if err := s.takeProofs(); err != nil {
 		return nil, err
 	}
+	var err error
+	if s.decrypt, s.encryptTo, err = decryptionKeys(c.Decrypt); err != nil {
+		return nil, err
+	}
+	if s.opaque, err = token.NewOpaque(c.Secrets, c.Issuer); err != nil {
+		return nil, err
+	}
+	if err := s.takeUserInfo(); err != nil {
+		return nil, err
+	}
 	s.mount()
 	return s, nil
 }
@@ -71,6 +86,10 @@ const (
 	pathPAR       = "/par"
 	pathToken     = "/token"
 	pathJWKS      = "/jwks"
+	pathUserInfo  = "/userinfo"
+
+	pathIntrospect = "/introspect"
+	pathRevoke     = "/revoke"
 )
 
 // mount makes the routes. What is not mounted is not advertised.
@@ -84,6 +103,11 @@ func (s *Server) mount() {
 	}
 	add(s.path+pathToken, s.serve("token", s.token))
 	add(s.path+pathJWKS, s.serve("jwks", s.jwks))
+	if s.userinfo != nil {
+		add(s.path+pathUserInfo, s.serveUserInfo())
+	}
+	add(s.path+pathIntrospect, s.serve("introspect", s.introspect))
+	add(s.path+pathRevoke, s.serve("revoke", s.revocation))
 	meta := s.serve("metadata", s.metadata)
 	add(s.path+"/.well-known/openid-configuration", meta)
 	add("/.well-known/oauth-authorization-server"+s.path, meta) // RFC 8414, 3.1
@@ -154,6 +178,9 @@ func (s *Server) fit(c *Client) (*policy, Violations) {
 	if c.AuthMethod == methodTLS && s.config.Authorities == nil {
 		v = append(v, Violation{"RFC8705-2-7", "token_endpoint_auth_method is tls_client_auth", "set Config.Authorities"})
 	}
-	v = append(v, unserved(c)...)
+	v = append(v, s.checkSubjectType(c)...)
+	v = append(v, checkUserInfo(c)...)
+	v = append(v, s.checkEncryption(c)...)
+	v = append(v, s.checkResource(c)...)
 	return p, append(v, s.keys.check(c)...)
 }

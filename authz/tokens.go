@@ -39,7 +39,7 @@ type tokenResponse struct {
 	life    time.Duration
 	refresh string // or ""
 	id      string // or ""
-	scopes  []string
+	privileges
 }
 
 // token is the token endpoint (RFC 6749, 3.2). The client is authenticated and
@@ -53,6 +53,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, ev *Event) error 
 	if err != nil {
 		return err
 	}
+	if err := notForAPIs(c); err != nil {
+		return err
+	}
 	req := &tokenRequest{Values: f, client: c, event: ev}
 	exchange, err := s.grantType(c, f.Get("grant_type"))
 	if err != nil {
@@ -62,17 +65,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, ev *Event) error 
 	if req.holder, err = s.holder(w, r, c, ev); err != nil { // FAPI 2.0 SP, 5.3.2.1-5
 		return err
 	}
-	if err := s.checkResource(f); err != nil { // RFC 8707, 2.2
-		return err
-	}
-	if f.Has("authorization_details") {
-		return refuse("RFC9396-6-2", invalidAuthorizationDetails, "no authorization_details were granted")
-	}
 	res, err := exchange(r.Context(), req)
 	if err != nil {
 		return err
 	}
-	ev.Kind, ev.Scopes = tokensIssued, res.scopes
+	ev.Kind, ev.Scopes, ev.DetailsTypes = tokensIssued, res.scopes, res.details.types()
 	s.audit(r.Context(), *ev)
 	res.write(w)
 	return nil
@@ -103,18 +100,25 @@ func (s *Server) grantType(c *caller, t string) (exchange, error) {
 	return e, nil
 }
 
-// access signs an access token with what a has, for client req.client (RFC
-// 9068), bound to its certificate (RFC 8705, 3.1) or its proof key (RFC 9449,
-// 6.1).
-func (s *Server) access(ctx context.Context, req *tokenRequest, a *token.Access, life time.Duration) (string, error) {
+// formatOpaque is the access_token_format of clients whose access tokens tell
+// them nothing.
+const formatOpaque = "opaque"
+
+// access makes an access token with what a has, good for p, for client
+// req.client: a JWT (RFC 9068), or an opaque one. It is bound to the client's
+// certificate (RFC 8705, 3.1) or its proof key (RFC 9449, 6.1).
+func (s *Server) access(ctx context.Context, req *tokenRequest, a *token.Access, p privileges, life time.Duration) (string, error) {
 	now := s.now()
 	a.Issuer = s.config.Issuer
 	a.ClientID = req.client.ID
 	a.ID = randomText()
-	a.Audience = []string{s.config.Resource}
+	a.Audience, a.Scopes, a.Details = p.resources, p.scopes, p.details.carried()
 	a.IssuedAt, a.Expires = now, now.Add(life)
 	a.Confirmation = req.holder
 	req.event.Token = a.ID
+	if req.client.AccessTokenFormat == formatOpaque {
+		return s.opaque.Seal(a)
+	}
 	return s.sign(req.client, "", func(alg string) (string, error) {
 		return token.SignAccess(ctx, s.config.Keys, alg, a)
 	})
@@ -155,6 +159,11 @@ func (t *tokenResponse) write(w http.ResponseWriter) {
 	if t.id != "" {
 		o.String("id_token", t.id)
 	}
-	o.String("scope", strings.Join(t.scopes, " "))
+	if len(t.scopes) > 0 {
+		o.String("scope", strings.Join(t.scopes, " "))
+	}
+	if len(t.details) > 0 { // RFC 9396, 7
+		o.Raw("authorization_details", t.details.array())
+	}
 	writeJSON(w, http.StatusOK, o.Bytes())
 }

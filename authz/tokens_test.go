@@ -132,10 +132,12 @@ func TestTokenResponse(t *testing.T) {
 		}
 	})
 	t.Run("CT-AS-55 OIDC-IT-1 OIDC-IT-3 OIDC-IT-4 OIDC-IT-6 OIDC-IT-9 OIDC-IT-17 PIT-1 PIT-3 its claims and no other", func(t *testing.T) {
+		hash := sha256.Sum256([]byte(got["access_token"].(string)))
 		want := map[string]any{
 			"iss": issuer, "sub": customer, "aud": "kakeibo", "nonce": "n-0S6_WzA2Mj",
 			"iat": number(now), "exp": number(now + 300), "auth_time": number(now - 20),
 			"acr": "urn:bank:acr:sca", "amr": []any{"pwd", "hwk"},
+			"at_hash": base64.RawURLEncoding.EncodeToString(hash[:16]), // OIDC Core, 3.1.3.6
 		}
 		if d := cmp.Diff(want, claims); d != "" {
 			t.Error(d)

@@ -19,6 +19,7 @@ func TestWaits(t *testing.T) {
 		keyClient("kakeibo").dpop(), tlsClient("kakeibo").dpop(), selfSignedClient("kakeibo").dpop(),
 	} {
 		var k *proofKey
+		f.signs()
 		name, replay := f.AuthMethod, 1 // for the jti of assertion and proof, side by side
 		if f.DPoPBoundTokens {
 			k = newProofKey()
@@ -51,6 +52,11 @@ func TestWaits(t *testing.T) {
 					_, got := f.post(b, "/par", f.pushable(), k)
 					uri, _ = got["request_uri"].(string)
 				})
+				waits("PAR with a request object", 1, func() {
+					if status, got := f.post(b, "/par", url.Values{"request": {f.object(f.asks(b, f.pushable()))}}, k); status != 201 {
+						t.Errorf("%d %v", status, got)
+					}
+				})
 				waits("authorize", 1, func() { id = br.begin(f, uri) })
 				waits("a later page", 1, func() { br.resume(id) })
 				waits("approve", 4, func() {
@@ -60,7 +66,17 @@ func TestWaits(t *testing.T) {
 					}
 					code = location(t, w.Result()).Get("code")
 				})
-				waits("code", 2+replay, func() { refresh, _ = ok(f.redeemable(code))["refresh_token"].(string) })
+				var access string
+				waits("code", 2+replay, func() {
+					got := ok(f.redeemable(code))
+					refresh, _ = got["refresh_token"].(string)
+					access, _ = got["access_token"].(string)
+				})
+				proof := 0
+				if k != nil {
+					proof = 1
+				}
+				waits("userinfo", proof+1, func() { f.info(b, access, k) })
 				waits("refresh", 1+replay, func() { ok(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}}) })
 				waits("client_credentials", replay, func() { ok(url.Values{"grant_type": {"client_credentials"}, "scope": {"accounts"}}) })
 				uri = f.push(b, f.pushable())

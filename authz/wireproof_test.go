@@ -21,7 +21,7 @@ const (
 )
 
 // wire returns a file of testdata/wire: the JWTs of wire-examples, 2.1 and 5.1,
-// made by another implementation with keys that the tests do not have.
+// made by another implementation, and the rest of its messages.
 func wire(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile("testdata/wire/" + name)

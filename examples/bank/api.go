@@ -45,15 +45,33 @@ var entries = []entry{
 
 const balance = 182340
 
-// mountAPI puts the API on a listener: the story's two paths, or the one
-// resource of a -config file.
-func (b *bank) mountAPI(mux *http.ServeMux) {
-	if b.resource == "" {
-		mux.Handle("/accounts", allow(b.guarded(b.accounts, "accounts"), http.MethodGet))
-		mux.Handle("/transactions", allow(b.guarded(b.transactions, "transactions"), http.MethodGet))
-		return
+// mountAPIs puts the APIs on a listener: the story's two paths, or the
+// resources of a -config file.
+func (b *bank) mountAPIs(mux *http.ServeMux) {
+	for i, a := range b.apis {
+		g := b.guards[i]
+		if path, document := g.Metadata(); document != nil {
+			mux.Handle(path, document)
+		}
+		if a.path == "" {
+			mux.Handle("/accounts", allow(g.Handler(token.Require{Scopes: []string{"accounts"}}, http.HandlerFunc(b.accounts)), http.MethodGet))
+			mux.Handle("/transactions", allow(g.Handler(token.Require{Scopes: []string{"transactions"}}, http.HandlerFunc(b.transactions)), http.MethodGet))
+			continue
+		}
+		mux.Handle(a.path, allow(b.guarded(g, a), http.MethodGet, http.MethodPost))
 	}
-	mux.Handle(b.resource, allow(b.guarded(b.transactions), http.MethodGet, http.MethodPost))
+}
+
+// guarded returns the resource behind its verifier: it is reached with a live
+// access token that is held by the client it was issued to. Where messages are
+// signed, refusals are as well.
+func (b *bank) guarded(g *token.Verifier, a api) http.Handler {
+	need := token.Require{ACR: a.acr, MaxAge: a.maxAge}
+	next := http.HandlerFunc(b.transactions)
+	if b.signing == nil {
+		return g.Handler(need, next)
+	}
+	return b.signing.responses.Handler(g.Handler(need, b.signing.requests.Handler(next)))
 }
 
 // allow answers methods other than those listed.
@@ -66,13 +84,6 @@ func allow(next http.Handler, methods ...string) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// guarded returns next behind the verifier: it is reached with a live access
-// token that has the scopes and is held by the client it was issued to. The
-// verifier also names every answer by x-fapi-interaction-id.
-func (b *bank) guarded(next http.HandlerFunc, scopes ...string) http.Handler {
-	return b.guard.Handler(token.Require{Scopes: scopes}, next)
 }
 
 func (b *bank) accounts(w http.ResponseWriter, _ *http.Request) {

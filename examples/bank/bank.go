@@ -24,9 +24,10 @@ import (
 // that it guards.
 type bank struct {
 	*settings
-	as     *authz.Server
-	guard  *token.Verifier
-	logins logins
+	as      *authz.Server
+	guards  []*token.Verifier // of the APIs, one each
+	signing *signing          // nil: requests and answers of the APIs are not signed
+	logins  logins
 }
 
 // How long what the bank issues lives, where the library's own default does
@@ -47,46 +48,78 @@ func newBank(s *settings, log *slog.Logger) (*bank, error) {
 	secrets := [][]byte{make([]byte, 32)}
 	rand.Read(secrets[0]) // no longer-lived than the store
 	var err error
-	b.as, err = authz.New(authz.Config{
-		Issuer:          s.issuer,
+	if b.as, err = authz.New(b.config(memory, secrets, log)); err != nil {
+		return nil, err
+	}
+	for _, a := range s.apis {
+		if b.taken(a.path) {
+			return nil, fmt.Errorf("resource: %s is a path of the bank itself; choose another", a.path)
+		}
+		guard, err := s.guard(a, memory, secrets, log)
+		if err != nil {
+			return nil, err
+		}
+		b.guards = append(b.guards, guard)
+	}
+	if s.httpSignatures {
+		b.signing, err = newSigning(s)
+	}
+	return b, err
+}
+
+// config returns what the bank's authorization server is made of.
+func (b *bank) config(memory store.Store, secrets [][]byte, log *slog.Logger) authz.Config {
+	c := authz.Config{
+		Issuer:          b.issuer,
 		Store:           memory,
-		Keys:            s.keys,
-		Clients:         s.clients,
+		Keys:            b.keys,
+		Clients:         b.clients,
 		Secrets:         secrets,
-		Resource:        s.audience(),
-		Scopes:          s.scopes,
+		Resources:       b.resources(),
+		Scopes:          b.scopes,
+		DetailsTypes:    b.details,
+		Decrypt:         b.decrypt,
+		ACRValues:       b.acr,
 		Interact:        b.interact,
-		Profiles:        s.profiles,
-		MTLSBase:        s.mtlsBase,
-		Authorities:     s.authorities,
+		Profiles:        b.profiles,
+		MTLSBase:        b.mtlsBase,
+		Authorities:     b.authorities,
 		RequestLifetime: requestLife,
 		GrantLifetime:   grantLife,
-		DPoPNonces:      s.dpopNonces,
-		FetchPrivate:    s.fetchPrivate(),
+		DPoPNonces:      b.dpopNonces,
+		FetchPrivate:    b.fetchPrivate(),
 		Audit:           authz.LogEvents(log),
-	})
+	}
+	if slices.Contains(b.scopes, "openid") {
+		c.Pairwise = b.pairwise
+		if c.ClaimNames = b.claimNames(); c.ClaimNames != nil {
+			c.Claims = b.claims
+		}
+	}
+	return c
+}
+
+// guard returns what checks the access tokens that come to an API.
+func (s *settings) guard(a api, memory store.Store, secrets [][]byte, log *slog.Logger) (*token.Verifier, error) {
+	opaque, err := token.NewOpaque(secrets, s.issuer)
 	if err != nil {
 		return nil, err
 	}
-	if b.taken(s.resource) {
-		return nil, fmt.Errorf("resource: %s is a path of the bank itself; choose another", s.resource)
-	}
-	guard := token.VerifierConfig{
+	c := token.VerifierConfig{
 		Issuer:   s.issuer,
-		Audience: s.audience(),
+		Audience: s.audience(a),
 		Keys:     s.keys,
+		Opaque:   opaque,
 		Liveness: memory, // a revoked key stops turning at once
 		Origins:  s.origins(),
 		Replays:  memory,
 		Audit:    logRefusals(log),
+		Metadata: s.describe(a),
 	}
 	if s.dpopNonces {
-		guard.NonceSecrets = secrets // the API's nonces are its own all the same
+		c.NonceSecrets = secrets // an API's nonces are its own all the same
 	}
-	if b.guard, err = token.NewVerifier(guard); err != nil {
-		return nil, err
-	}
-	return b, nil
+	return token.NewVerifier(c)
 }
 
 // logRefusals returns a function that writes what the API refuses to log. The
@@ -129,7 +162,7 @@ func (b *bank) browsers() http.Handler {
 	for _, r := range b.as.Routes() {
 		mux.Handle(r.Path, r.Handler)
 	}
-	b.mountAPI(mux)
+	b.mountAPIs(mux)
 
 	// The library's endpoints check for themselves who may call them. The
 	// bank's own forms are sent by the bank's own pages and from nowhere else.
@@ -166,7 +199,7 @@ func (b *bank) machines() http.Handler {
 			mux.Handle(r.Path, r.Handler)
 		}
 	}
-	b.mountAPI(mux)
+	b.mountAPIs(mux)
 	return exactly(mux)
 }
 

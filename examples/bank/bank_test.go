@@ -52,6 +52,7 @@ func newLab(t *testing.T, change func(map[string]any)) *lab {
 	config["issuer"] = "https://" + config["listen"].(string)
 	config["scopes"] = []string{"openid", "accounts"}
 	config["users"] = []any{map[string]any{"login": "hanako", "password": "pw", "subject": "customer-7", "name": "Hanako", "claims": map[string]any{"email": "h@example.com"}}}
+	useBankKeys(t, dir, config)
 	change(config)
 	l.issuer = config["issuer"].(string)
 	l.machines = l.issuer

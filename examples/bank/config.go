@@ -15,6 +15,7 @@ import (
 
 	"github.com/aikagi/aikagi/authz"
 	"github.com/aikagi/aikagi/mtls"
+	"github.com/aikagi/aikagi/token/httpsig"
 )
 
 // A configFile is a -config file being read. What is wrong is collected, so
@@ -28,11 +29,12 @@ type configFile struct {
 // configMembers is every member that a -config file may have.
 var configMembers = []string{
 	"issuer", "listen", "mtls_base", "listen_mtls", "tls_cert", "tls_key", "client_ca", "profiles", "clients", "keys", "users",
-	"store", "dpop_nonce", "scopes", "authorization_details_types", "resource", "auto_approve",
+	"store", "dpop_nonce", "scopes", "acr_values", "authorization_details_types", "pairwise_salt", "resource", "resources",
+	"http_signatures", "auto_approve",
 }
 
 // availableProfiles is every profile that the library has, FAPI 2.0 first.
-var availableProfiles = []string{string(authz.FAPI2Security)}
+var availableProfiles = []string{string(authz.FAPI2Security), string(authz.FAPI2MessageSigning)}
 
 // readConfig reads a -config file. Each error names the file, the member and
 // the remedy.
@@ -56,7 +58,10 @@ func readConfig(name string) (*settings, error) {
 		mtlsBase:    c.baseURL("mtls_base", false),
 		listenMTLS:  c.address("listen_mtls", false),
 		scopes:      c.strings("scopes"),
-		resource:    c.resource(),
+		acr:         c.strings("acr_values"),
+		details:     c.details(),
+		pairwise:    c.salt(),
+		apis:        c.apis(),
 		certificate: c.certificate(),
 		authorities: c.authorities(),
 		profiles:    c.profiles(),
@@ -66,15 +71,14 @@ func readConfig(name string) (*settings, error) {
 		s.scopes = []string{"openid", "accounts", "transactions"}
 	}
 	c.bothOrNeither("mtls_base", "listen_mtls")
+	c.checkReach(s)
 	s.clients = c.clients(s.profiles)
 	s.autoApprove = c.autoApprove(s)
 	c.choice("store", "memory")
 	s.dpopNonces = c.choice("dpop_nonce", "off", "required") == "required"
-	if t := c.strings("authorization_details_types"); len(t) > 0 {
-		c.bad("authorization_details_types", "is not available yet", "leave it out, or leave it empty")
-	}
+	s.httpSignatures = c.choice("http_signatures", "off", httpsig.Draft01) == httpsig.Draft01
 	if c.members["keys"] != nil || len(c.errs) == 0 {
-		s.keys = c.keys() // last: making some up takes a while
+		s.keys, s.decrypt = c.keys() // last: making some up takes a while
 	}
 	slices.SortFunc(c.errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return s, errors.Join(c.errs...)
@@ -119,6 +123,9 @@ func (c *configFile) string(member string) string {
 func (c *configFile) strings(member string) []string {
 	var s []string
 	c.read(member, "a list of strings", &s)
+	if slices.Contains(s, "") {
+		c.bad(member, "has an empty string", "take it out")
+	}
 	return s
 }
 
@@ -328,18 +335,6 @@ func readUser(raw json.RawMessage) (user, error) {
 		u.claims[name] = v
 	}
 	return u, nil
-}
-
-func (c *configFile) resource() string {
-	v := c.string("resource")
-	if v == "" {
-		return "/resource"
-	}
-	if u, err := url.Parse(v); err != nil || !strings.HasPrefix(v, "/") || u.Path != v || v == "/" || strings.ContainsAny(v, "{} ") || v != filepath.ToSlash(filepath.Clean(v)) {
-		c.bad("resource", fmt.Sprintf("%q is not a path", v), "give an absolute path without escapes, such as /resource")
-		return "/resource"
-	}
-	return v
 }
 
 func (c *configFile) autoApprove(s *settings) string {

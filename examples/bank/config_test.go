@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -70,7 +72,7 @@ func TestConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.resource != "/resource" || s.autoApprove != "" || s.authorities == nil || s.keys == nil || len(s.scopes) == 0 || s.dpopNonces {
+	if len(s.apis) != 1 || s.apis[0].path != "/resource" || s.autoApprove != "" || s.authorities == nil || s.keys == nil || len(s.scopes) == 0 || s.dpopNonces {
 		t.Errorf("defaults: %+v", s)
 	}
 	for _, c := range s.clients.All() {
@@ -93,8 +95,9 @@ func TestConfigWithEverything(t *testing.T) {
 	dir, config := configDir(t)
 	for member, v := range map[string]any{
 		"mtls_base": "https://127.0.0.1:8444", "listen_mtls": "127.0.0.1:8444", "profiles": []string{"fapi2-security"},
-		"store": "memory", "dpop_nonce": "required", "scopes": []string{"x"}, "authorization_details_types": []string{},
-		"resource": "/v1/things", "auto_approve": "s", "keys": "jwks.json",
+		"store": "memory", "dpop_nonce": "required", "scopes": []string{"x"}, "authorization_details_types": []any{"payment_initiation", "x", map[string]any{"type": "y", "fields": []string{"z"}}},
+		"resource": "/v1/things", "auto_approve": "s", "keys": "jwks.json", "acr_values": []string{"urn:a"},
+		"pairwise_salt": "0123456789abcdef0123456789abcdef", "http_signatures": "fapi-2_0-http-signatures-01",
 	} {
 		config[member] = v
 	}
@@ -103,7 +106,7 @@ func TestConfigWithEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, member := range configMembers {
-		if _, ok := config[member]; !ok {
+		if _, ok := config[member]; !ok && member != "resources" { // in place of resource
 			t.Errorf("the test lacks member %s", member)
 		}
 	}
@@ -111,8 +114,26 @@ func TestConfigWithEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.mtlsBase != "https://127.0.0.1:8444" || s.resource != "/v1/things" || s.autoApprove != "s" || s.scopes[0] != "x" || !s.dpopNonces {
+	if s.mtlsBase != "https://127.0.0.1:8444" || s.apis[0].path != "/v1/things" || s.autoApprove != "s" || s.scopes[0] != "x" || !s.dpopNonces ||
+		s.acr[0] != "urn:a" || len(s.pairwise) != 32 || !s.httpSignatures || len(s.details) != 3 {
 		t.Errorf("%+v", s)
+	}
+	for i, want := range []string{"payment_initiation", "x", "y"} {
+		if s.details[i].Name != want {
+			t.Errorf("type %d of the details is %q, want %q", i, s.details[i].Name, want)
+		}
+	}
+	delete(config, "resource")
+	config["resources"] = map[string]any{
+		"/b": map[string]any{"scopes": []string{"x"}, "authorization_details_types": []string{"y"}, "acr_values": []string{"urn:a"}, "max_age": 60},
+		"/a": map[string]any{},
+	}
+	several, err := readConfig(writeConfig(t, dir, config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []api{{path: "/a"}, {"/b", []string{"x"}, []string{"y"}, []string{"urn:a"}, time.Minute}}; !reflect.DeepEqual(several.apis, want) {
+		t.Errorf("%+v, want %+v", several.apis, want)
 	}
 	keys, err := s.keys.PublicKeys(t.Context())
 	if err != nil || len(keys) != 1 || keys[0].ID != "k" {
@@ -155,7 +176,7 @@ func TestConfigRefused(t *testing.T) {
 		{"client_ca that is no list", "client_ca", "ca.pem", "a list of strings"},
 		{"client_ca that is not there", "client_ca", []string{"nowhere.pem"}, "relative to bank.json"},
 		{"client_ca that is empty", "client_ca", []string{"empty.pem"}, "certificates of authorities"},
-		{"profile of tomorrow", "profiles", []string{"fapi-ciba"}, "fapi2-security"},
+		{"profile of tomorrow", "profiles", []string{"fapi-ciba"}, "list some of fapi2-security, fapi2-message-signing"},
 		{"profile twice", "profiles", []string{"fapi2-security", "fapi2-security"}, "there twice"},
 		{"no profiles in the list", "profiles", []string{}, "at least one"},
 		{"no clients", "clients", nil, "array of client metadata"},
@@ -175,7 +196,33 @@ func TestConfigRefused(t *testing.T) {
 		{"store of tomorrow", "store", "postgres://db", `write "memory"`},
 		{"nonces by another word", "dpop_nonce", "on", `write "off" or "required"`},
 		{"nonces that are no word", "dpop_nonce", true, "write a string"},
-		{"details of tomorrow", "authorization_details_types", []string{"payment"}, "leave it out"},
+		{"details without a type", "authorization_details_types", []any{map[string]any{"fields": []string{"x"}}}, "objects with type"},
+		{"details without fields", "authorization_details_types", []any{map[string]any{"type": "x"}}, "objects with type"},
+		{"details with a member more", "authorization_details_types", []any{map[string]any{"type": "x", "fields": []string{"y"}, "field": 1}}, "nothing else"},
+		{"details that are a number", "authorization_details_types", []any{5}, "neither a name nor an object"},
+		{"details twice", "authorization_details_types", []any{"x", "x"}, `authorization_details_types has "x" twice`},
+		{"a field twice", "authorization_details_types", []any{map[string]any{"type": "x", "fields": []string{"y", "y"}}}, "name each field once"},
+		{"details that are a word", "authorization_details_types", "payment_initiation", "list of names"},
+		{"a short salt", "pairwise_salt", "salt", "32 random bytes"},
+		{"a draft of yesterday", "http_signatures", "fapi-2_0-http-signatures-00", "fapi-2_0-http-signatures-01"},
+		{"signatures that are no word", "http_signatures", true, "write a string"},
+		{"a salt that is no string", "pairwise_salt", 5, "write a string"},
+		{"an empty authentication context", "acr_values", []string{"a", ""}, "take it out"},
+		{"authentication contexts that are no list", "acr_values", "urn:a", "a list of strings"},
+		{"no resources", "resources", map[string]any{}, "at least one"},
+		{"resources that are a list", "resources", []string{"/a"}, "an object that has an object for each path"},
+		{"a resource that is a list", "resources", map[string]any{"/a": []string{}}, "want a JSON object"},
+		{"a resource that waits for yesterday", "resources", map[string]any{"/a": map[string]any{"max_age": -1}}, "seconds as max_age"},
+		{"a resource that waits for nothing", "resources", map[string]any{"/a": map[string]any{"max_age": 0}}, "seconds as max_age"},
+		{"a resource that waits for a word", "resources", map[string]any{"/a": map[string]any{"max_age": "1h"}}, "max_age has another type"},
+		{"a resource with null", "resources", map[string]any{"/a": map[string]any{"scopes": nil}}, "scopes has another type"},
+		{"a resource with a member in other case", "resources", map[string]any{"/a": map[string]any{"Scopes": []string{"accounts"}}}, `"Scopes" is not a member`},
+		{"a resource with a scope that is not offered", "resources", map[string]any{"/a": map[string]any{"scopes": []string{"x"}}}, `resources has`},
+		{"a resource for contexts that nobody has", "resources", map[string]any{"/a": map[string]any{"acr_values": []string{"urn:a"}}}, "list it in acr_values, too"},
+		{"a resource below /.well-known", "resources", map[string]any{"/.well-known/x": map[string]any{}}, "absolute path"},
+		{"a resource that is taken", "resources", map[string]any{"/userinfo": map[string]any{}}, "choose another"},
+		{"resources without scopes", "resources", map[string]any{"/a": map[string]any{}, "/b": map[string]any{}}, "without scopes; say which scopes mean something"},
+		{"a claim that the library says", "users", user(map[string]any{"iss": "x"}), `users has a claim "iss"`},
 		{"resource that is a URL", "resource", "https://a.example/x", "absolute path"},
 		{"resource that is a pattern", "resource", "/{x}", "absolute path"},
 		{"resource that is taken", "resource", "/token", "choose another"},
@@ -194,6 +241,20 @@ func TestConfigRefused(t *testing.T) {
 				config[tt.member] = tt.value
 			}
 			refused(t, writeConfig(t, dir, config), tt.want)
+		})
+	}
+
+	for name, with := range map[string]map[string]any{
+		"leave out one of the two": {"resource": "/a", "resources": map[string]any{"/b": map[string]any{}}},
+		"authorization_details_types of a resource": {"authorization_details_types": []string{"x"}, "resources": map[string]any{
+			"/a": map[string]any{"scopes": []string{"accounts"}}, "/b": map[string]any{"scopes": []string{"transactions"}},
+		}},
+		`with details of type "x"; offer it in authorization_details_types`: {"resources": map[string]any{"/a": map[string]any{"authorization_details_types": []string{"x"}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, config := configDir(t)
+			maps.Copy(config, with)
+			refused(t, writeConfig(t, dir, config), name)
 		})
 	}
 

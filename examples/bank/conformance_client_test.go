@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -11,14 +12,11 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
+	"fmt"
 	"maps"
 	"math/big"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,40 +25,116 @@ import (
 // A tester is one of the two clients that the conformance tests play, as
 // strangers to this bank would write them.
 type tester struct {
+	kind
 	id, redirect string
 	issuer       string
-	method       string        // token_endpoint_auth_method
-	alg          string        // of assertions
-	key          crypto.Signer // for them; nil if there are none
+	resource     string          // which API it is; "" if none
+	alg          string          // of all that it signs
+	key          crypto.Signer   // for that; nil if it signs nothing
+	decrypt      *rsa.PrivateKey // what it is sent is encrypted to; nil if it is not
+	prover       *prover         // proves a key with each request; nil if tokens are bound to cert
 	cert         tls.Certificate
-	http         *http.Client // shows cert
+	http         *http.Client // shows cert, where the client has one
 	naked        *http.Client // shows none
+}
+
+// A kind of clients is what two testers have in common.
+type kind struct {
+	method string    // token_endpoint_auth_method
+	openid bool      // whether they ask for ID tokens
+	dpop   bool      // whether tokens are bound to a proof key
+	signs  bool      // whether they push signed request objects (JAR)
+	jarm   bool      // whether they want signed responses
+	sealed bool      // whether they want what they are sent encrypted
+	apis   [2]string // if they are APIs, which do nothing but ask about tokens: their paths
+	more   map[string]any
+}
+
+// String names the kind in the names of tests.
+func (k kind) String() string {
+	parts := []string{k.method, "certificate", "plain OAuth"}
+	if k.dpop {
+		parts[1] = "DPoP"
+	}
+	if k.openid {
+		parts[2] = "OpenID Connect"
+	}
+	if k.signs {
+		parts = append(parts, "signed request")
+	}
+	if k.jarm {
+		parts = append(parts, "signed response")
+	}
+	if k.sealed {
+		parts = append(parts, "encrypted")
+	}
+	return strings.Join(parts, ", ")
 }
 
 const testerKey = "tester-key"
 
-// newTesters returns two clients that authenticate by method. They differ in
-// keys and algorithm, certificates, redirect URI, and in what they connect
-// with: HTTP/2 and the newest TLS, or HTTP/1.1 and TLS 1.2.
-func newTesters(t *testing.T, method, issuer string, roots *x509.CertPool, issued *pki) [2]*tester {
+// newTesters returns two clients of a kind. They differ in keys and algorithm,
+// certificates, redirect URI, and in what they connect with: HTTP/2 and the
+// newest TLS, or HTTP/1.1 and TLS 1.2.
+func newTesters(t *testing.T, n int, k kind, l *lab, issued *pki) [2]*tester {
 	t.Helper()
+	roots := l.roots
+	id := fmt.Sprintf("%s-%d", k.method, n)
 	both := [2]*tester{
-		{id: method + "-1", redirect: "https://client.example/callback", alg: "PS256", cert: issued.fintech},
-		{id: method + "-2", redirect: "https://client.example/callback?dummy1=lorem&dummy2=ipsum", alg: "ES256", cert: issued.thief},
+		{id: id + "-1", redirect: "https://client.example/callback", alg: "PS256", cert: issued.fintech},
+		{id: id + "-2", redirect: "https://client.example/callback?dummy1=lorem&dummy2=ipsum", alg: "ES256", cert: issued.thief},
 	}
-	for _, c := range both {
-		c.method, c.issuer = method, issuer
-		switch method {
-		case "private_key_jwt":
+	for i, c := range both {
+		c.kind, c.issuer = k, l.issuer
+		if k.apis[i] != "" {
+			c.resource = l.machines + k.apis[i]
+		}
+		if k.method == "private_key_jwt" || k.signs {
 			c.key = newSigner(t, c.alg)
-		case "self_signed_tls_client_auth":
+		}
+		if k.method == "self_signed_tls_client_auth" {
 			c.cert = selfSigned(t, c.id)
 		}
-		c.http, c.naked = newHTTPClient(roots, c.cert), newHTTPClient(roots)
+		c.naked = newHTTPClient(roots)
+		if c.http = newHTTPClient(roots, c.cert); k.dpop && k.method == "private_key_jwt" {
+			c.http = newHTTPClient(roots) // it needs no certificate for anything
+		}
+		var err error
+		if k.sealed {
+			if c.decrypt, err = openingRSA(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if k.dpop {
+			if c.prover, err = testProver(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	old := both[1].http.Transport.(*http.Transport)
 	old.TLSClientConfig.MaxVersion, old.ForceAttemptHTTP2 = tls.VersionTLS12, false
 	return both
+}
+
+// withAnotherKey returns the client with a new proof key, if it has one.
+func (c *tester) withAnotherKey(t *testing.T) *tester {
+	t.Helper()
+	if !c.dpop {
+		return c
+	}
+	other := *c
+	var err error
+	if other.prover, err = testProver(); err != nil {
+		t.Fatal(err)
+	}
+	return &other
+}
+
+// without returns the client without what its tokens are bound to.
+func (c *tester) without() *tester {
+	thief := *c
+	thief.http, thief.prover = c.naked, nil
+	return &thief
 }
 
 func selfSigned(t *testing.T, name string) tls.Certificate {
@@ -77,12 +151,12 @@ func selfSigned(t *testing.T, name string) tls.Certificate {
 	return cert
 }
 
-// newSigner returns a new key that alg fits.
+// newSigner returns a key that alg fits, a new one if it is no RSA key.
 func newSigner(t *testing.T, alg string) (key crypto.Signer) {
 	t.Helper()
 	var err error
 	if alg == "PS256" {
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
+		key, err = clientRSA()
 	} else {
 		key, err = newKey()
 	}
@@ -98,22 +172,46 @@ func (c *tester) metadata(t *testing.T) map[string]any {
 	m := map[string]any{
 		"client_id": c.id, "redirect_uris": []string{c.redirect}, "token_endpoint_auth_method": c.method,
 		"grant_types": []string{"authorization_code", "refresh_token", "client_credentials"}, "response_types": []string{"code"},
-		"scope": "openid accounts transactions", "tls_client_certificate_bound_access_tokens": true, "id_token_signed_response_alg": c.alg,
+		"scope": "openid accounts transactions", "id_token_signed_response_alg": c.alg,
+		"tls_client_certificate_bound_access_tokens": !c.dpop, "dpop_bound_access_tokens": c.dpop,
+	}
+	var keys []any
+	if c.key != nil { // without alg, so that nothing but the profile is in the way of RS256
+		keys = append(keys, jwk(t, c.key.Public(), map[string]any{"use": "sig", "kid": testerKey}))
 	}
 	switch c.method {
-	case "private_key_jwt":
-		// Without alg, so that nothing but the profile is in the way of RS256.
-		m["jwks"] = jwkSet(t, c.key.Public(), map[string]any{"use": "sig", "kid": testerKey})
 	case "tls_client_auth":
 		m["tls_client_auth_subject_dn"] = c.cert.Leaf.Subject.String()
-	default:
-		m["jwks"] = jwkSet(t, c.cert.Leaf.PublicKey, map[string]any{"x5c": []string{base64.StdEncoding.EncodeToString(c.cert.Certificate[0])}})
+	case "self_signed_tls_client_auth":
+		keys = append(keys, jwk(t, c.cert.Leaf.PublicKey, map[string]any{"x5c": []string{base64.StdEncoding.EncodeToString(c.cert.Certificate[0])}}))
+	}
+	if c.decrypt != nil {
+		keys = append(keys, jwk(t, c.decrypt.Public(), map[string]any{"use": "enc", "kid": testerKey + "-enc"}))
+		for _, what := range []string{"authorization", "id_token", "userinfo"} {
+			if name := what + "_encrypted_response_"; what != "authorization" || c.jarm {
+				m[name+"alg"], m[name+"enc"] = "RSA-OAEP-256", "A256GCM"
+			}
+		}
+		m["userinfo_signed_response_alg"] = c.alg
+	}
+	if keys != nil {
+		m["jwks"] = map[string]any{"keys": keys}
+	}
+	if c.jarm {
+		m["authorization_signed_response_alg"] = c.alg
+	}
+	maps.Copy(m, c.more)
+	if c.resource != "" {
+		return map[string]any{
+			"client_id": c.id, "token_endpoint_auth_method": c.method, "jwks": m["jwks"],
+			"grant_types": []string{}, "resource": c.resource, "introspection_signed_response_alg": c.alg,
+		}
 	}
 	return m
 }
 
-// jwkSet returns the JWKS with one key (RFC 7517, 5).
-func jwkSet(t *testing.T, key crypto.PublicKey, members map[string]any) map[string]any {
+// jwk returns a public key with members besides (RFC 7517, 4).
+func jwk(t *testing.T, key crypto.PublicKey, members map[string]any) map[string]any {
 	t.Helper()
 	switch k := key.(type) {
 	case *rsa.PublicKey:
@@ -125,7 +223,7 @@ func jwkSet(t *testing.T, key crypto.PublicKey, members map[string]any) map[stri
 		}
 		members["kty"], members["crv"], members["x"], members["y"] = "EC", "P-256", b64(point[1:33]), b64(point[33:])
 	}
-	return map[string]any{"keys": []any{members}}
+	return members
 }
 
 // sign returns a JWS by the client's key.
@@ -173,6 +271,22 @@ func ask(t *testing.T, h *http.Client, req *http.Request) *reply {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return replied(t, a)
+}
+
+// ask sends a request with what proves the client's key, if it has one. The
+// access token, if there is one, is in the request already.
+func (c *tester) ask(t *testing.T, accessToken string, build func() *http.Request) *reply {
+	t.Helper()
+	a, err := c.prover.send(c.http, accessToken, func() (*http.Request, error) { return build(), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return replied(t, a)
+}
+
+func replied(t *testing.T, a *answer) *reply {
+	t.Helper()
 	r := &reply{status: a.status, header: a.header, body: string(a.body)}
 	if strings.HasPrefix(a.header.Get("Content-Type"), "application/json") {
 		if err := json.Unmarshal(a.body, &r.json); err != nil {
@@ -185,9 +299,25 @@ func ask(t *testing.T, h *http.Client, req *http.Request) *reply {
 // A way is how a client sends a form. The zero way is the right one.
 type way struct {
 	naked     bool                                // without certificate
+	keyless   bool                                // without a proof of the client's key
 	unproved  bool                                // with client_id alone in place of an assertion
+	object    func(header, claims map[string]any) // changes the request object
 	assertion func(header, claims map[string]any) // changes the assertion
 	method    string                              // of HTTP; POST if empty
+	accept    string                              // application/json if empty
+	to        string                              // where to push to; the usual endpoint if empty
+}
+
+// unheld is a way without what the client's tokens are bound to, and how the
+// token endpoint answers that.
+func (c *tester) unheld() (w way, want string) {
+	switch {
+	case c.dpop:
+		return way{keyless: true}, "400 invalid_dpop_proof"
+	case c.method == "private_key_jwt":
+		return way{naked: true}, "400 invalid_request"
+	}
+	return way{naked: true}, "401 invalid_client"
 }
 
 // post sends form to an endpoint, with the client's proof of who it is. Who
@@ -208,150 +338,20 @@ func (c *tester) post(t *testing.T, endpoint string, form url.Values, w way) *re
 		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 		form.Set("client_assertion", c.sign(t, header, claims))
 	}
-	if w.method == "" {
-		w.method = http.MethodPost
-	}
-	req, err := http.NewRequestWithContext(t.Context(), w.method, endpoint, strings.NewReader(form.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded;charset=UTF-8")
-	req.Header.Set("Accept", "application/json")
+	by := *c
 	if w.naked {
-		return ask(t, c.naked, req)
+		by.http = c.naked
 	}
-	return ask(t, c.http, req)
-}
-
-// A variant is a bank, and two clients of one kind who want to be served.
-type variant struct {
-	*lab
-	openid  bool
-	clients [2]*tester
-	doc     map[string]any // the bank's metadata
-	par     string         // endpoints, by their aliases where there are some
-	token   string
-	api     string
-}
-
-// conformanceBank runs the bank with testers of every authentication method:
-// on two listeners, with an EC certificate, or on one that does both, with an
-// RSA certificate.
-func conformanceBank(t *testing.T, two bool) (*lab, map[string][2]*tester) {
-	t.Helper()
-	dir, config := configDir(t)
-	l := &lab{roots: x509.NewCertPool(), stderr: new(syncBuffer)}
-	config["listen"] = freeAddress(t)
-	l.issuer = "https://" + config["listen"].(string)
-	l.machines = l.issuer
-	config["issuer"], config["client_ca"] = l.issuer, []string{"client-ca.pem"}
-	config["users"] = []any{map[string]any{"login": "hanako", "password": "pw", "subject": "customer-7"}}
-	if two {
-		config["listen_mtls"] = freeAddress(t)
-		l.machines = "https://" + config["listen_mtls"].(string)
-		config["mtls_base"] = l.machines
-	} else {
-		writeRSACertificate(t, dir)
+	if w.keyless {
+		by.prover = nil
 	}
-	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.roots.AppendCertsFromPEM(ca)
-
-	issued, err := newPKI(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	testers := make(map[string][2]*tester)
-	var metadata []any
-	for _, method := range []string{"private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"} {
-		testers[method] = newTesters(t, method, l.issuer, l.roots, issued)
-		for _, c := range testers[method] {
-			metadata = append(metadata, c.metadata(t))
-		}
-	}
-	clients, err := json.Marshal(metadata)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range map[string][]byte{"client-ca.pem": issued.authority, "clients.json": clients} {
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+	return by.ask(t, "", func() *http.Request {
+		req, err := http.NewRequestWithContext(t.Context(), cmp.Or(w.method, http.MethodPost), endpoint, strings.NewReader(form.Encode()))
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	l.start(t, writeConfig(t, dir, config))
-	t.Cleanup(func() { // before the bank stops, so that it need not wait
-		for _, both := range testers {
-			for _, c := range both {
-				c.http.CloseIdleConnections()
-				c.naked.CloseIdleConnections()
-			}
-		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded;charset=UTF-8")
+		req.Header.Set("Accept", cmp.Or(w.accept, "application/json"))
+		return req
 	})
-	return l, testers
-}
-
-// writeRSACertificate puts a certificate for an RSA key in place of the one in
-// dir. It vouches for itself.
-func writeRSACertificate(t *testing.T, dir string) {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "127.0.0.1"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	for name, b := range map[string][]byte{
-		"cert.pem": cert, "ca.pem": cert, "key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// discover reads the bank's metadata where a client of this kind looks for it,
-// and takes the endpoints from there.
-func (v *variant) discover(t *testing.T) {
-	t.Helper()
-	where := "/.well-known/oauth-authorization-server"
-	if v.openid {
-		where = "/.well-known/openid-configuration"
-	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, v.issuer+where, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := ask(t, v.clients[0].naked, req)
-	if r.status != http.StatusOK || r.header.Get("Content-Type") != "application/json" || r.json == nil {
-		t.Fatalf("metadata: %d %v", r.status, r.header)
-	}
-	v.doc = r.json
-	v.par, v.token = v.endpoint("pushed_authorization_request_endpoint"), v.endpoint("token_endpoint")
-	v.api = v.machines + "/resource"
-}
-
-// endpoint returns the URL of an endpoint for clients with certificates (RFC
-// 8705, 5).
-func (v *variant) endpoint(name string) string {
-	if aliases, ok := v.doc["mtls_endpoint_aliases"].(map[string]any); ok {
-		if alias, ok := aliases[name].(string); ok {
-			return alias
-		}
-	}
-	s, _ := v.doc[name].(string)
-	return s
 }

@@ -2,16 +2,11 @@ package main
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
+	"cmp"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"math"
-	"math/big"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -45,7 +40,16 @@ func (v *variant) flow(c *tester) *flow {
 		f.ask.Set("scope", "openid accounts transactions")
 		f.ask.Set("nonce", rand.Text()[:10])
 	}
+	if v.scope != "" {
+		f.ask.Set("scope", v.scope)
+	}
+	if c.jarm {
+		f.ask.Set("response_mode", "jwt")
+	}
 	if c == v.clients[1] { // as the tests have it
+		if c.dpop {
+			f.ask.Set("dpop_jkt", c.prover.thumbprint)
+		}
 		f.ask.Set("state", strings.Repeat(rand.Text(), 5)[:128])
 		if v.openid {
 			f.ask.Set("nonce", strings.Repeat(rand.Text(), 2)[:39]+"-._~")
@@ -57,7 +61,44 @@ func (v *variant) flow(c *tester) *flow {
 // push pushes the request. It has to succeed.
 func (f *flow) push(t *testing.T) {
 	t.Helper()
-	f.pushed(t, f.c.post(t, f.v.par, f.ask, way{}))
+	f.pushed(t, f.send(t, way{}))
+}
+
+// send pushes the request. Who signs requests sends nothing but the object.
+func (f *flow) send(t *testing.T, w way) *reply {
+	t.Helper()
+	w.keyless = w.keyless || f.ask.Has("dpop_jkt")
+	form := f.ask
+	if f.c.signs {
+		form = url.Values{"request": {f.object(t, w.object)}}
+	}
+	return f.c.post(t, cmp.Or(w.to, f.v.par), form, w)
+}
+
+// object returns the request as a signed object, after change. As the tests
+// have it, the second client's says more than it has to.
+func (f *flow) object(t *testing.T, change func(header, claims map[string]any)) string {
+	t.Helper()
+	now := time.Now().Unix()
+	header := map[string]any{"alg": f.c.alg, "kid": testerKey}
+	claims := map[string]any{"iss": f.c.id, "aud": f.v.issuer, "nbf": now, "exp": now + 300}
+	if f.c == f.v.clients[1] {
+		header["typ"], claims["iat"] = "oauth-authz-req+jwt", now
+	}
+	for name, v := range f.ask {
+		switch name {
+		case "claims", "authorization_details", "max_age":
+			claims[name] = json.RawMessage(v[0])
+		case "resource":
+			claims[name] = v
+		default:
+			claims[name] = v[0]
+		}
+	}
+	if change != nil {
+		change(header, claims)
+	}
+	return f.c.sign(t, header, claims)
 }
 
 // pushed checks the answer to a good pushed request (RFC 9126, 2.2).
@@ -119,6 +160,9 @@ func (f *flow) back(t *testing.T, b *labBrowser) url.Values {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if f.c.jarm {
+		q = f.response(t, q)
+	}
 	want := []string{"iss"}
 	for _, name := range []string{"code", "error", "error_description"} {
 		if q.Has(name) {
@@ -167,15 +211,17 @@ func (f *flow) redemption() url.Values {
 // An issuedKey is what a client was given.
 type issuedKey struct {
 	access, refresh string
+	idToken         string
 	id              map[string]any // claims of the ID token; nil if there is none
+	details         []any          // authorization_details; nil if there are none
 }
 
 // redeem redeems the code. It has to succeed.
 func (f *flow) redeem(t *testing.T) issuedKey {
 	t.Helper()
 	k := f.issued(t, f.c.post(t, f.v.token, f.redemption(), way{}))
-	if (k.id != nil) != f.v.openid {
-		t.Errorf("ID token: %v, want one: %v", k.id, f.v.openid)
+	if want := slices.Contains(strings.Fields(f.ask.Get("scope")), "openid"); (k.id != nil) != want {
+		t.Errorf("ID token: %v, want one: %v", k.id, want)
 	}
 	if k.refresh == "" {
 		t.Error("no refresh token, although the metadata has the grant type")
@@ -188,7 +234,7 @@ func (f *flow) complete(t *testing.T) issuedKey {
 	t.Helper()
 	f.approve(t)
 	k := f.redeem(t)
-	f.v.served(t, f.c.http, k.access, nil)
+	f.v.served(t, f.c, k.access, nil)
 	return k
 }
 
@@ -197,7 +243,7 @@ func (f *flow) issued(t *testing.T, r *reply) (k issuedKey) {
 	t.Helper()
 	life, _ := r.json["expires_in"].(float64)
 	kind, _ := r.json["token_type"].(string)
-	if r.status != http.StatusOK || life < 1 || life > 365*24*3600 || life != math.Trunc(life) || !strings.EqualFold(kind, "Bearer") {
+	if r.status != http.StatusOK || life < 1 || life > 365*24*3600 || life != math.Trunc(life) || !strings.EqualFold(kind, f.c.scheme()) {
 		t.Fatalf("token response: %d %s\n%s", r.status, r.body, f.v.stderr)
 	}
 	uncached(t, r)
@@ -209,132 +255,25 @@ func (f *flow) issued(t *testing.T, r *reply) (k issuedKey) {
 	}
 	if id, ok := r.json["id_token"]; ok {
 		compact, _ := id.(string)
-		k.id = f.idToken(t, compact)
+		k.idToken = f.c.decrypted(t, compact)
+		k.id = f.claimsOfID(t, k.idToken, k.access)
+	}
+	k.details, _ = r.json["authorization_details"].([]any)
+	if (k.details != nil) != f.ask.Has("authorization_details") {
+		t.Errorf("authorization_details: %v", r.json["authorization_details"])
 	}
 	return k
 }
 
-// idToken verifies an ID token with the keys that the bank publishes, and
-// returns its claims.
-func (f *flow) idToken(t *testing.T, compact string) map[string]any {
-	t.Helper()
-	header, claims := f.v.verifyJWS(t, compact)
-	if header["alg"] != f.c.alg {
-		t.Errorf("ID token signed %v, registered %s", header["alg"], f.c.alg)
-	}
-	at := func(name string) float64 { n, _ := claims[name].(float64); return n }
-	now := float64(time.Now().Unix())
-	if claims["iss"] != f.v.issuer || claims["aud"] != f.c.id || claims["sub"] != "customer-7" || at("exp") <= now || math.Abs(at("iat")-now) > 300 || at("auth_time") > now || at("auth_time") < now-300 {
-		t.Errorf("ID token: %v", claims)
-	}
-	if nonce, ok := claims["nonce"]; ok != f.ask.Has("nonce") || ok && nonce != f.ask.Get("nonce") {
-		t.Errorf("nonce %v, sent %q", nonce, f.ask["nonce"])
-	}
-	if acr, ok := claims["acr"]; ok && acr == "" {
-		t.Error("acr is empty")
-	}
-	for name := range claims {
-		if !slices.Contains([]string{"iss", "aud", "sub", "exp", "iat", "nonce", "auth_time", "acr", "amr", "jti"}, name) {
-			t.Errorf("nobody asked for claim %s in the ID token", name)
-		}
-	}
-	return claims
-}
-
-// verifyJWS verifies with the bank's JWKS, written here anew so that the
-// library is not its own witness.
-func (v *variant) verifyJWS(t *testing.T, compact string) (header, claims map[string]any) {
-	t.Helper()
-	parts := strings.Split(compact, ".")
-	if len(parts) != 3 {
-		t.Fatalf("not a JWS: %s", compact)
-	}
-	var raw [3][]byte
-	for i, p := range parts {
-		var err error
-		if raw[i], err = base64.RawURLEncoding.Strict().DecodeString(p); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i, to := range []*map[string]any{&header, &claims} {
-		if err := json.Unmarshal(raw[i], to); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
-	kid, _ := header["kid"].(string)
-	var ok bool
-	switch key := v.serverKeys(t)[kid].(type) {
-	case *ecdsa.PublicKey:
-		ok = header["alg"] == "ES256" && len(raw[2]) == 64 && ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(raw[2][:32]), new(big.Int).SetBytes(raw[2][32:]))
-	case *rsa.PublicKey:
-		ok = header["alg"] == "PS256" && rsa.VerifyPSS(key, crypto.SHA256, sum[:], raw[2], &rsa.PSSOptions{SaltLength: 32}) == nil
-	}
-	if !ok {
-		t.Errorf("not signed by a key of the JWKS: %v", header)
-	}
-	return header, claims
-}
-
-// serverKeys reads and checks the bank's JWKS: public keys alone, each under
-// a kid of its own.
-func (v *variant) serverKeys(t *testing.T) map[string]any {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, v.doc["jwks_uri"].(string), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var set struct{ Keys []map[string]string }
-	if err := json.Unmarshal([]byte(ask(t, v.clients[0].naked, req).body), &set); err != nil || len(set.Keys) == 0 {
-		t.Fatalf("JWKS: %v %v", set, err)
-	}
-	octets := func(s string) *big.Int {
-		b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return new(big.Int).SetBytes(b)
-	}
-	keys := make(map[string]any)
-	for _, k := range set.Keys {
-		for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
-			if _, ok := k[private]; ok {
-				t.Errorf("the JWKS has member %s", private)
-			}
-		}
-		kid := k["kid"]
-		if _, twice := keys[kid]; twice || kid == "" {
-			t.Errorf("kid %q is empty or there twice", kid)
-		}
-		keys[kid] = nil // of a kind that no client here registered
-		switch k["kty"] + k["crv"] {
-		case "ECP-256":
-			point := append([]byte{4}, octets(k["x"]).FillBytes(make([]byte, 32))...)
-			key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(point, octets(k["y"]).FillBytes(make([]byte, 32))...))
-			if err != nil {
-				t.Error(err)
-			}
-			keys[kid] = key
-		case "RSA":
-			key := &rsa.PublicKey{N: octets(k["n"]), E: int(octets(k["e"]).Int64())}
-			if key.N.BitLen() < 2048 {
-				t.Errorf("an RSA key of %d bits", key.N.BitLen())
-			}
-			keys[kid] = key
-		}
-	}
-	return keys
-}
-
 // request returns a request to the resource.
-func (v *variant) request(t *testing.T, token string, with http.Header) *http.Request {
+func (v *variant) request(t *testing.T, c *tester, token string, with http.Header) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, v.api, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Authorization", c.scheme()+" "+token)
 	}
 	for name, value := range with {
 		req.Header[name] = value
@@ -342,12 +281,20 @@ func (v *variant) request(t *testing.T, token string, with http.Header) *http.Re
 	return req
 }
 
+// scheme is how the client presents access tokens.
+func (c *tester) scheme() string {
+	if c.dpop {
+		return "DPoP"
+	}
+	return "Bearer"
+}
+
 var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // served calls the resource, which has to answer.
-func (v *variant) served(t *testing.T, h *http.Client, token string, with http.Header) *reply {
+func (v *variant) served(t *testing.T, c *tester, token string, with http.Header) *reply {
 	t.Helper()
-	r := ask(t, h, v.request(t, token, with))
+	r := c.ask(t, token, func() *http.Request { return v.request(t, c, token, with) })
 	date, err := http.ParseTime(r.header.Get("Date"))
 	if r.status != http.StatusOK || r.json == nil || err != nil || time.Since(date).Abs() > 5*time.Minute || !uuid.MatchString(r.header.Get("X-Fapi-Interaction-Id")) {
 		t.Errorf("resource: %d %v %s", r.status, r.header, r.body)
@@ -356,11 +303,15 @@ func (v *variant) served(t *testing.T, h *http.Client, token string, with http.H
 }
 
 // turnedAway calls the resource, which has to refuse the token.
-func (v *variant) turnedAway(t *testing.T, h *http.Client, token string) {
+func (v *variant) turnedAway(t *testing.T, c *tester, token string) {
 	t.Helper()
-	r := ask(t, h, v.request(t, token, nil))
-	challenge := (&answer{header: r.header}).challenge("Bearer")
-	if r.status != http.StatusUnauthorized || r.json["error"] != "invalid_token" || !strings.Contains(challenge, `error="invalid_token"`) {
+	r := c.ask(t, token, func() *http.Request { return v.request(t, c, token, nil) })
+	want := "invalid_token"
+	if c.dpop && c.prover == nil {
+		want = "invalid_dpop_proof"
+	}
+	challenge := (&answer{header: r.header}).challenge(c.scheme())
+	if r.status != http.StatusUnauthorized || r.json["error"] != want || !strings.Contains(challenge, `error="`+want+`"`) {
 		t.Errorf("resource: %d %v %s", r.status, r.header, r.body)
 	}
 }

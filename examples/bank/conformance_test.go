@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // A module is one of the OpenID Foundation's conformance tests for the FAPI
@@ -18,41 +17,45 @@ type module struct {
 	run func(*testing.T, *variant)
 }
 
-// TestConformance plays the tests for certificate-bound tokens against the
-// bank as -config runs it, over TLS, for each kind of client and for both
-// ways to deploy it.
+// TestConformance plays the tests against the bank as -config runs it, over
+// TLS, for each kind of client and for both ways to deploy it.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for _, deployment := range []struct {
-		name   string
-		two    bool
-		openid map[string]bool // by client authentication method
-	}{
-		{"two listeners", true, map[string]bool{"private_key_jwt": true, "tls_client_auth": false, "self_signed_tls_client_auth": true}},
-		{"one listener", false, map[string]bool{"private_key_jwt": false, "tls_client_auth": true, "self_signed_tls_client_auth": false}},
-	} {
-		t.Run(deployment.name, func(t *testing.T) {
-			l, testers := conformanceBank(t, deployment.two)
-			for method, openid := range deployment.openid {
-				v := &variant{lab: l, openid: openid, clients: testers[method]}
-				v.discover(t)
-				modules := everyModule
-				name := method + ", plain OAuth"
-				if openid {
-					modules = slices.Concat(modules, openidModules)
-					name = method + ", OpenID Connect"
-				}
-				if method == "private_key_jwt" {
-					modules = slices.Concat(modules, assertionModules)
-				}
-				t.Run(name, func(t *testing.T) {
-					for _, m := range modules {
-						t.Run(m.id, func(t *testing.T) { m.run(t, v) })
-					}
-				})
+	for name, two := range map[string]bool{"two listeners": true, "one listener": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			kinds := append(slices.Clone(everyMethod), kind{method: "private_key_jwt", dpop: true, openid: true}, kind{method: "tls_client_auth", dpop: true})
+			for i := range kinds {
+				kinds[i].openid = kinds[i].openid == two
+			}
+			for _, v := range conformanceBank(t, two, kinds, nil) {
+				v.play(t, v.modules())
 			}
 		})
 	}
+}
+
+// modules returns those that apply to clients of this kind.
+func (v *variant) modules() []module {
+	modules := everyModule
+	if v.openid {
+		modules = slices.Concat(modules, openidModules)
+	}
+	if v.method == "private_key_jwt" {
+		modules = slices.Concat(modules, assertionModules)
+	}
+	if v.signs {
+		modules = slices.Concat(modules, signedModules)
+	}
+	return modules
+}
+
+func (v *variant) play(t *testing.T, modules []module) {
+	t.Run(v.String(), func(t *testing.T) {
+		for _, m := range modules {
+			t.Run(m.id, func(t *testing.T) { m.run(t, v) })
+		}
+	})
 }
 
 // everyModule applies to every kind of client.
@@ -80,8 +83,12 @@ var everyModule = []module{
 	{"access-token-type-header-case-sensitivity", func(t *testing.T, v *variant) {
 		c := v.clients[0]
 		k := v.flow(c).complete(t)
-		for _, scheme := range []string{"bEARER", "bearer", "BEARER"} {
-			v.served(t, c.http, k.access, http.Header{"Authorization": {scheme + " " + k.access}})
+		schemes := []string{"bEARER", "bearer", "BEARER"}
+		if c.dpop {
+			schemes = []string{"dPOP", "dpop", "DPOP"}
+		}
+		for _, scheme := range schemes {
+			v.served(t, c, k.access, http.Header{"Authorization": {scheme + " " + k.access}})
 		}
 	}},
 	{"ensure-authorization-request-with-long-state", func(t *testing.T, v *variant) {
@@ -92,14 +99,14 @@ var everyModule = []module{
 	{"ensure-request-object-without-redirect-uri-fails", func(t *testing.T, v *variant) {
 		f := v.flow(v.clients[0])
 		f.ask.Del("redirect_uri")
-		refusedWith(t, f.c.post(t, v.par, f.ask, way{}), "400 invalid_request")
+		refusedWith(t, f.send(t, way{}), "400 invalid_request")
 	}},
 	{"plain-fapi-tolerate-unregistered-redirect-uri", func(t *testing.T, v *variant) {
 		for _, c := range v.clients {
 			for _, uri := range []string{"https://client.example/callback/x7", strings.Replace(c.redirect, "callback", "callback/x7", 1), c.redirect + "&x=7"} {
 				f := v.flow(c)
 				f.ask.Set("redirect_uri", uri)
-				refusedWith(t, c.post(t, v.par, f.ask, way{}), "400 invalid_request")
+				refusedWith(t, f.send(t, way{}), "400 invalid_request")
 			}
 		}
 	}},
@@ -116,26 +123,27 @@ var everyModule = []module{
 			if empty {
 				f.ask.Set("redirect_uri", "")
 			}
-			refusedWith(t, f.c.post(t, v.par, f.ask, way{}), "400 invalid_request")
+			refusedWith(t, f.send(t, way{}), "400 invalid_request")
 		}
 	}},
 	{"ensure-response-type-code-idtoken-fails", func(t *testing.T, v *variant) {
 		for _, kind := range []string{"code id_token", "id_token code", "token", "code token", "none"} {
 			f := v.flow(v.clients[0])
 			f.ask.Set("response_type", kind)
-			refusedWith(t, f.c.post(t, v.par, f.ask, way{}), "400 unsupported_response_type")
+			refusedWith(t, f.send(t, way{}), "400 unsupported_response_type")
 		}
 	}},
 	{"ensure-holder-of-key-required", func(t *testing.T, v *variant) {
 		for _, c := range v.clients {
 			f := v.flow(c)
 			f.approve(t)
-			want := "401 invalid_client"
-			if c.method == "private_key_jwt" {
-				want = "400 invalid_request"
+			unheld, want := c.unheld()
+			endpoints := []string{v.token, v.doc["token_endpoint"].(string)}
+			if c.dpop { // the second might ask for no certificate, which the method may need
+				endpoints = endpoints[:1]
 			}
-			for _, endpoint := range []string{v.token, v.doc["token_endpoint"].(string)} {
-				refusedWith(t, c.post(t, endpoint, f.redemption(), way{naked: true}), want)
+			for _, endpoint := range endpoints {
+				refusedWith(t, c.post(t, endpoint, f.redemption(), unheld), want)
 			}
 			f.redeem(t) // whoever forgot the certificate has lost nothing
 		}
@@ -151,7 +159,7 @@ var everyModule = []module{
 		f := v.flow(c)
 		k := f.complete(t)
 		refusedWith(t, c.post(t, v.token, f.redemption(), way{}), "400 invalid_grant")
-		v.turnedAway(t, c.http, k.access)
+		v.turnedAway(t, c, k.access)
 		refusedWith(t, c.post(t, v.token, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {k.refresh}}, way{}), "400 invalid_grant")
 	}},
 	{"refresh-token", refreshToken},
@@ -175,7 +183,7 @@ var everyModule = []module{
 	{"par-attempt-invalid-http-method", func(t *testing.T, v *variant) {
 		for _, method := range []string{http.MethodPut, http.MethodGet, http.MethodDelete} {
 			f := v.flow(v.clients[0])
-			r := f.c.post(t, v.par, f.ask, way{method: method})
+			r := f.send(t, way{method: method})
 			refusedWith(t, r, "405 invalid_request")
 			if r.header.Get("Allow") != http.MethodPost {
 				t.Errorf("%s: Allow %q", method, r.header.Get("Allow"))
@@ -185,9 +193,9 @@ var everyModule = []module{
 	{"par-ensure-pkce-required", func(t *testing.T, v *variant) {
 		f := v.flow(v.clients[0])
 		f.ask.Del("code_challenge")
-		refusedWith(t, f.c.post(t, v.par, f.ask, way{}), "400 invalid_request")
+		refusedWith(t, f.send(t, way{}), "400 invalid_request")
 		f.ask.Del("code_challenge_method")
-		refusedWith(t, f.c.post(t, v.par, f.ask, way{}), "400 invalid_request")
+		refusedWith(t, f.send(t, way{}), "400 invalid_request")
 	}},
 	{"ensure-pkce-code-verifier-required", func(t *testing.T, v *variant) {
 		f := v.flow(v.clients[0])
@@ -207,7 +215,7 @@ var everyModule = []module{
 		f := v.flow(v.clients[0])
 		f.ask.Set("code_challenge_method", "plain")
 		f.ask.Set("code_challenge", f.verifier)
-		refusedWith(t, f.c.post(t, v.par, f.ask, way{}), "400 invalid_request")
+		refusedWith(t, f.send(t, way{}), "400 invalid_request")
 	}},
 	{"par-without-duplicate-parameters", func(t *testing.T, v *variant) {
 		f := v.flow(v.clients[0])
@@ -237,7 +245,11 @@ var everyModule = []module{
 	{"CT-AS-33 request_uri pushed", func(t *testing.T, v *variant) {
 		f := v.flow(v.clients[0])
 		f.ask.Set("request_uri", "https://client.example/request.jwt")
-		refusedWith(t, f.c.post(t, v.par, f.ask, way{}), "400 invalid_request")
+		want := "400 invalid_request"
+		if v.signs {
+			want = "400 invalid_request_object"
+		}
+		refusedWith(t, f.send(t, way{}), want)
 	}},
 	{"CT-AS-54 CORS", func(t *testing.T, v *variant) {
 		f := v.flow(v.clients[0])
@@ -258,115 +270,6 @@ var everyModule = []module{
 	}},
 }
 
-// openidModules applies where the clients ask for ID tokens.
-var openidModules = []module{
-	{"ensure-authorization-request-without-nonce-success", func(t *testing.T, v *variant) {
-		f := v.flow(v.clients[0])
-		f.ask.Del("nonce")
-		f.complete(t)
-	}},
-	{"ensure-authorization-request-with-64-char-nonce-success", func(t *testing.T, v *variant) {
-		f := v.flow(v.clients[0])
-		f.ask.Set("nonce", strings.Repeat("Nn0", 20)+"-._~")
-		f.complete(t)
-	}},
-	{"ensure-other-scope-order-succeeds", func(t *testing.T, v *variant) {
-		f := v.flow(v.clients[0])
-		f.ask.Set("scope", "transactions accounts openid")
-		f.complete(t)
-	}},
-	{"test-claims-parameter-identity-claims", func(t *testing.T, v *variant) {
-		if v.doc["claims_parameter_supported"] != false { // the tests skip it for that
-			t.Errorf("claims_parameter_supported is %v", v.doc["claims_parameter_supported"])
-		}
-		f := v.flow(v.clients[0])
-		f.ask.Set("claims", `{"id_token":{"name":null},"userinfo":{"name":{"essential":true}},"x7":{"y":null}}`)
-		f.complete(t)
-	}},
-	{"ensure-different-nonce-inside-and-outside-request-object", func(t *testing.T, v *variant) {
-		f := v.flow(v.clients[0])
-		f.push(t)
-		b := v.browser(t)
-		more := f.repeated()
-		more.Set("nonce", "another")
-		more.Set("state", "another")
-		b.get(t, f.address(more))
-		f.approved(t, b)
-		f.redeem(t)
-	}},
-	{"ensure-authorization-request-with-long-nonce", func(t *testing.T, v *variant) {
-		f := v.flow(v.clients[0])
-		f.ask.Set("nonce", strings.Repeat("0123456789ab", 32))
-		f.complete(t)
-	}},
-}
-
-// assertionModules applies to clients that authenticate by private_key_jwt.
-var assertionModules = []module{
-	{"ensure-signed-client-assertion-with-RS256-fails", badAssertion(func(v *variant, header, _ map[string]any) { header["alg"] = "RS256" })},
-	{"ensure-client-assertion-in-token-endpoint", func(t *testing.T, v *variant) {
-		f := v.flow(v.clients[0])
-		f.approve(t)
-		refusedWith(t, f.c.post(t, v.token, f.redemption(), way{unproved: true}), "401 invalid_client")
-		f.redeem(t)
-	}},
-	{"ensure-client-assertion-with-exp-is-5-minutes-in-past-fails", badAssertion(func(_ *variant, _, claims map[string]any) {
-		claims["exp"] = time.Now().Add(-5 * time.Minute).Unix()
-	})},
-	{"ensure-client-assertion-with-wrong-aud-fails", badAssertion(func(_ *variant, _, claims map[string]any) {
-		claims["aud"] = "https://other.bank.example"
-	})},
-	{"par-ensure-jwt-client-assertions-nbf-8-seconds-in-the-future-is-accepted", func(t *testing.T, v *variant) {
-		f := v.flow(v.clients[0])
-		f.pushed(t, f.c.post(t, v.par, f.ask, way{assertion: func(_, claims map[string]any) {
-			claims["nbf"] = time.Now().Add(8 * time.Second).Unix()
-			claims["iat"] = claims["nbf"]
-		}}))
-		b := v.browser(t)
-		b.get(t, f.address(f.repeated()))
-		f.approved(t, b)
-		f.redeem(t)
-	}},
-	{"par-test-array-as-audience-fails", badAssertion(func(v *variant, _, claims map[string]any) {
-		claims["aud"] = []string{v.issuer, v.token}
-	})},
-	{"par-test-par-endpoint-url-as-audience-fails", badAssertion(func(v *variant, _, claims map[string]any) { claims["aud"] = v.par })},
-	{"happy-flow/pushed where no certificate is asked for", func(t *testing.T, v *variant) {
-		f := v.flow(v.clients[1])
-		ordinary, _ := v.doc["pushed_authorization_request_endpoint"].(string)
-		f.pushed(t, f.c.post(t, ordinary, f.ask, way{naked: true}))
-		b := v.browser(t)
-		b.get(t, f.address(nil))
-		f.approved(t, b)
-		f.redeem(t)
-	}},
-	{"CT-AS-25 array of one", badAssertion(func(v *variant, _, claims map[string]any) { claims["aud"] = []string{v.issuer} })},
-	{"CT-AS-25 token endpoint as audience", badAssertion(func(v *variant, _, claims map[string]any) { claims["aud"] = v.doc["token_endpoint"] })},
-	{"CT-AS-25 alias of the token endpoint as audience", badAssertion(func(v *variant, _, claims map[string]any) { claims["aud"] = v.token })},
-	{"CT-AS-26 no sub", badAssertion(func(_ *variant, _, claims map[string]any) { delete(claims, "sub") })},
-	{"CT-AS-28 nbf a minute ahead", badAssertion(func(_ *variant, _, claims map[string]any) {
-		claims["nbf"] = time.Now().Add(65 * time.Second).Unix()
-		claims["exp"] = time.Now().Add(2 * time.Minute).Unix()
-	})},
-	{"CT-AS-28 iat a minute ahead", badAssertion(func(_ *variant, _, claims map[string]any) {
-		claims["iat"] = time.Now().Add(65 * time.Second).Unix()
-		claims["exp"] = time.Now().Add(2 * time.Minute).Unix()
-	})},
-}
-
-// badAssertion is a module that breaks the assertion in one way, at both
-// endpoints that take one.
-func badAssertion(change func(v *variant, header, claims map[string]any)) func(*testing.T, *variant) {
-	return func(t *testing.T, v *variant) {
-		f := v.flow(v.clients[0])
-		bad := way{assertion: func(header, claims map[string]any) { change(v, header, claims) }}
-		refusedWith(t, f.c.post(t, v.par, f.ask, bad), "401 invalid_client")
-		f.approve(t)
-		refusedWith(t, f.c.post(t, v.token, f.redemption(), bad), "401 invalid_client")
-		f.redeem(t)
-	}
-}
-
 // happyFlow takes both clients through everything, and looks at the resource
 // from all sides.
 func happyFlow(t *testing.T, v *variant) {
@@ -381,21 +284,21 @@ func happyFlow(t *testing.T, v *variant) {
 		"charset":                 {"Accept": {"application/json;charset=UTF-8"}},
 		"sloppy Accept":           {"Accept": {"application/json, application*"}},
 	} {
-		r := v.served(t, c2.http, k2.access, with)
+		r := v.served(t, c2, k2.access, with)
 		if name == "caller's interaction id" && r.header.Get("X-Fapi-Interaction-Id") != id {
 			t.Errorf("x-fapi-interaction-id %q, want the caller's", r.header.Get("X-Fapi-Interaction-Id"))
 		}
 	}
 
-	req := v.request(t, "", nil)
+	req := v.request(t, c2, "", nil)
 	req.URL.RawQuery = url.Values{"access_token": {k2.access}}.Encode()
 	if r := ask(t, c2.http, req); r.status != http.StatusBadRequest {
 		t.Errorf("token in the URL: %d %s", r.status, r.body)
 	}
-	v.turnedAway(t, c1.http, k2.access)
-	v.turnedAway(t, c2.http, k1.access)
-	v.turnedAway(t, c2.naked, k2.access)
-	if r := ask(t, c2.http, v.request(t, "", nil)); r.status != http.StatusUnauthorized || strings.Contains(strings.Join(r.header.Values("WWW-Authenticate"), " "), "error") {
+	v.turnedAway(t, c1, k2.access)
+	v.turnedAway(t, c2, k1.access)
+	v.turnedAway(t, c2.without(), k2.access)
+	if r := ask(t, c2.http, v.request(t, c2, "", nil)); r.status != http.StatusUnauthorized || strings.Contains(strings.Join(r.header.Values("WWW-Authenticate"), " "), "error") {
 		t.Errorf("no token: %d %v", r.status, r.header)
 	}
 }
@@ -409,13 +312,10 @@ func clientCredentials(t *testing.T, v *variant) {
 		if k.refresh != "" || k.id != nil {
 			t.Error("a refresh token or an ID token without a customer")
 		}
-		v.served(t, c.http, k.access, nil)
-		v.turnedAway(t, v.clients[1-i].http, k.access)
-		want := "401 invalid_client"
-		if c.method == "private_key_jwt" {
-			want = "400 invalid_request"
-		}
-		refusedWith(t, c.post(t, v.token, form, way{naked: true}), want)
+		v.served(t, c, k.access, nil)
+		v.turnedAway(t, v.clients[1-i], k.access)
+		unheld, want := c.unheld()
+		refusedWith(t, c.post(t, v.token, form, unheld), want)
 	}
 }
 
@@ -435,12 +335,13 @@ func refreshToken(t *testing.T, v *variant) {
 			form.Set("scope", flows[i].ask.Get("scope"))
 		}
 		for range 2 { // it does not rotate: the same one works again
+			c := c.withAnotherKey(t)
 			again := flows[i].issued(t, c.post(t, v.token, form, way{}))
 			if again.refresh != keys[i].refresh || again.access == keys[i].access {
 				t.Error("the refresh token rotates, or the access token does not")
 			}
-			v.served(t, c.http, again.access, nil)
-			v.turnedAway(t, v.clients[1-i].http, again.access)
+			v.served(t, c, again.access, nil)
+			v.turnedAway(t, v.clients[1-i], again.access)
 		}
 	}
 	c := v.clients[0]
@@ -448,9 +349,8 @@ func refreshToken(t *testing.T, v *variant) {
 	refusedWith(t, v.clients[1].post(t, v.token, refresh(keys[0]), way{}), "400 invalid_grant")
 	if c.method == "private_key_jwt" {
 		refusedWith(t, c.post(t, v.token, refresh(keys[0]), way{unproved: true}), "401 invalid_client")
-		refusedWith(t, c.post(t, v.token, refresh(keys[0]), way{naked: true}), "400 invalid_request")
-	} else {
-		refusedWith(t, c.post(t, v.token, refresh(keys[0]), way{naked: true}), "401 invalid_client")
 	}
+	unheld, want := c.unheld()
+	refusedWith(t, c.post(t, v.token, refresh(keys[0]), unheld), want)
 	flows[0].issued(t, c.post(t, v.token, refresh(keys[0]), way{})) // none of it did harm
 }

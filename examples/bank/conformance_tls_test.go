@@ -21,9 +21,7 @@ func TestConformanceTLS(t *testing.T) {
 	t.Parallel()
 	for name, two := range map[string]bool{"two listeners": true, "one listener": false} {
 		t.Run(name, func(t *testing.T) {
-			l, testers := conformanceBank(t, two)
-			v := &variant{lab: l, clients: testers["private_key_jwt"]}
-			v.discover(t)
+			v := conformanceBank(t, two, everyMethod, nil)[0]
 			good := []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384}
 			if two { // with an EC certificate
 				good = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}

@@ -15,13 +15,14 @@ import (
 	"math/big"
 	"slices"
 
+	"github.com/aikagi/aikagi/authz"
 	"github.com/aikagi/aikagi/token"
 )
 
-// keys returns what the bank signs with: the private JWKS that the file names,
-// or keys made up for this run. A set whose keys say when they begin to sign
-// (nbf) is kept to that schedule.
-func (c *configFile) keys() token.KeySet {
+// keys returns what the bank signs with, and what clients may encrypt to: the
+// private JWKS that the file names, or keys made up for this run. A set whose
+// keys say when they begin to sign (nbf) is kept to that schedule.
+func (c *configFile) keys() (token.KeySet, []authz.DecryptionKey) {
 	const remedy = "name a private JWKS with EC P-256, RSA or Ed25519 keys, or leave the member out to have keys made up"
 	name := c.string("keys")
 	if name == "" {
@@ -29,27 +30,31 @@ func (c *configFile) keys() token.KeySet {
 		if err != nil {
 			c.bad("keys", err.Error(), remedy)
 		}
-		return keys
+		decrypt, err := newDecryptionKeys()
+		if err != nil {
+			c.bad("keys", err.Error(), remedy)
+		}
+		return keys, decrypt
 	}
 	b := c.contents("keys", name)
 	if b == nil {
-		return nil
+		return nil, nil
 	}
-	keys, scheduled, err := readKeys(b)
-	if err == nil && scheduled {
+	found, err := readKeys(b)
+	if err == nil && found.scheduled {
 		var file *token.FileKeySet
 		if file, err = token.OpenKeyFile(token.KeyFile{Path: c.path(name)}); err == nil {
-			return file
+			return file, found.decrypt
 		}
 	}
 	if err == nil {
 		var set token.KeySet
-		if set, err = token.NewKeySet(keys...); err == nil {
-			return set
+		if set, err = token.NewKeySet(found.sign...); err == nil {
+			return set, found.decrypt
 		}
 	}
 	c.bad("keys", fmt.Sprintf("%s: %v", c.path(name), err), remedy)
-	return nil
+	return nil, nil
 }
 
 // A privateJWK is a private key as RFC 7517 and RFC 7518, 6 write it, as far as
@@ -76,35 +81,65 @@ func (o *octets) UnmarshalJSON(b []byte) error {
 
 func (o octets) int() *big.Int { return new(big.Int).SetBytes(o) }
 
-// readKeys reads a private JWKS, and whether it has a schedule. Errors contain
-// nothing that is secret.
-func readKeys(b []byte) (keys []token.PrivateKey, scheduled bool, err error) {
+// foundKeys are the keys of a private JWKS.
+type foundKeys struct {
+	sign      []token.PrivateKey
+	decrypt   []authz.DecryptionKey
+	scheduled bool // whether they say when they begin to sign
+}
+
+// readKeys reads a private JWKS. Errors contain nothing that is secret.
+func readKeys(b []byte) (found foundKeys, err error) {
 	members, err := object(b)
 	if err != nil {
-		return nil, false, err
+		return found, err
 	}
 	var set []privateJWK
 	if json.Unmarshal(members["keys"], &set) != nil || len(set) == 0 {
-		return nil, false, errors.New("member keys is not a list of private keys")
+		return found, errors.New("member keys is not a list of private keys")
 	}
 	for i, jwk := range set {
-		if jwk.Use == "enc" {
-			continue
-		}
-		scheduled = scheduled || jwk.Nbf != nil
 		signer, alg, err := jwk.signer()
 		if err != nil {
-			return nil, false, fmt.Errorf("key %d of %d: %w", i+1, len(set), err)
-		}
-		if jwk.Alg != "" {
-			alg = jwk.Alg
+			return found, fmt.Errorf("key %d of %d: %w", i+1, len(set), err)
 		}
 		if jwk.Kid == "" {
 			jwk.Kid = "key-" + rand.Text()[:8]
 		}
-		keys = append(keys, token.PrivateKey{ID: jwk.Kid, Algorithm: alg, Signer: signer})
+		if jwk.Use == "enc" {
+			if jwk.Alg == "" {
+				jwk.Alg = encryptsWith[alg]
+			}
+			found.decrypt = append(found.decrypt, authz.DecryptionKey{ID: jwk.Kid, Algorithm: jwk.Alg, Key: signer})
+			continue
+		}
+		found.scheduled = found.scheduled || jwk.Nbf != nil
+		if jwk.Alg != "" {
+			alg = jwk.Alg
+		}
+		found.sign = append(found.sign, token.PrivateKey{ID: jwk.Kid, Algorithm: alg, Signer: signer})
 	}
-	return keys, scheduled, nil
+	return found, nil
+}
+
+// encryptsWith is what a key decrypts where its JWK does not say, by what a key
+// of its type signs.
+var encryptsWith = map[string]string{"PS256": "RSA-OAEP-256", "ES256": "ECDH-ES"}
+
+// newDecryptionKeys makes keys that clients may encrypt to, one of each type.
+func newDecryptionKeys() ([]authz.DecryptionKey, error) {
+	ec, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	return []authz.DecryptionKey{
+		{ID: "rsa-oaep-256-" + rand.Text()[:6], Algorithm: "RSA-OAEP-256", Key: rsaKey},
+		{ID: "ecdh-es-" + rand.Text()[:6], Algorithm: "ECDH-ES", Key: ec},
+	}, nil
 }
 
 // signer returns the key and the algorithm that it signs with where the JWK

@@ -16,9 +16,13 @@ const (
 
 func TestReadKeys(t *testing.T) {
 	signing := strings.Replace(rfcEC, `"use":"enc"`, `"use":"sig"`, 1)
-	keys, scheduled, err := readKeys([]byte(`{"keys":[` + signing + `,` + rfcRSA + `,` + rfcEd + `,` + rfcEC + `]}`))
-	if err != nil || scheduled || len(keys) != 3 {
-		t.Fatalf("%d keys, scheduled %v, %v", len(keys), scheduled, err)
+	found, err := readKeys([]byte(`{"keys":[` + signing + `,` + rfcRSA + `,` + rfcEd + `,` + rfcEC + `]}`))
+	keys := found.sign
+	if err != nil || found.scheduled || len(keys) != 3 || len(found.decrypt) != 1 {
+		t.Fatalf("%d keys, %d to decrypt, scheduled %v, %v", len(keys), len(found.decrypt), found.scheduled, err)
+	}
+	if d := found.decrypt[0]; d.ID != "1" || d.Algorithm != "ECDH-ES" {
+		t.Errorf("decrypts with %q by %s", d.ID, d.Algorithm)
 	}
 	for i, want := range []string{"ES256", "PS256", "EdDSA"} {
 		if keys[i].Algorithm != want || keys[i].ID == "" {
@@ -44,8 +48,8 @@ func TestReadKeysRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if keys, _, err := readKeys([]byte(tt.text)); err == nil {
-				t.Errorf("read: %v", keys)
+			if found, err := readKeys([]byte(tt.text)); err == nil {
+				t.Errorf("read: %v", found)
 			} else if strings.Contains(err.Error(), "nWGxne") || strings.Contains(err.Error(), "870MB6") {
 				t.Errorf("the error tells the key: %v", err)
 			}

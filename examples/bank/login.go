@@ -66,7 +66,7 @@ func (l *logins) forget(interaction string) {
 func (b *bank) interact(w http.ResponseWriter, r *http.Request, in *authz.Interaction) {
 	switch {
 	case b.autoApprove != "":
-		b.finish(w, r, in, authz.Decision{Subject: b.autoApprove, AuthTime: time.Now(), AMR: []string{"pwd"}})
+		b.finish(w, r, in, b.approval(in, b.autoApprove, time.Now()))
 	case slices.Contains(in.Prompt, "none"):
 		b.finish(w, r, in, authz.Decision{Deny: authz.LoginRequired})
 	default:
@@ -77,7 +77,7 @@ func (b *bank) interact(w http.ResponseWriter, r *http.Request, in *authz.Intera
 // A loginPage is what login.html shows.
 type loginPage struct {
 	ID, Action, Client, Login string
-	Failed                    bool
+	Trouble                   string // id of the message why it is shown again
 	Hint                      *user
 }
 
@@ -96,8 +96,12 @@ func (b *bank) login(w http.ResponseWriter, r *http.Request) {
 	}
 	name := r.PostFormValue("login")
 	u := b.signIn(name, r.PostFormValue("password"))
-	if u == nil {
-		b.showLogin(w, r, in, loginPage{Login: name, Failed: true})
+	switch {
+	case u == nil:
+		b.showLogin(w, r, in, loginPage{Login: name, Trouble: "login.failed"})
+		return
+	case !in.IsFor(u.Subject):
+		b.showLogin(w, r, in, loginPage{Trouble: "login.other"})
 		return
 	}
 	if !b.logins.put(in.ID, u, time.Now()) {
@@ -112,13 +116,13 @@ func (b *bank) login(w http.ResponseWriter, r *http.Request) {
 // A consentPage is what consent.html shows.
 type consentPage struct {
 	ID, Action, Client, Host, Customer string
-	Scopes                             []string
+	Scopes, Details, Claims            []string
 }
 
 func (b *bank) showConsent(w http.ResponseWriter, r *http.Request, in *authz.Interaction, u *user) {
 	targets := formTargets(in.Client.RedirectURIs)
 	p := b.page(r, in, "consent.title")
-	c := consentPage{ID: in.ID, Action: b.path("/consent"), Client: clientName(in.Client, p.Lang), Customer: u.name(p.Lang), Scopes: in.Scopes}
+	c := consentPage{ID: in.ID, Action: b.path("/consent"), Client: clientName(in.Client, p.Lang), Customer: u.name(p.Lang), Scopes: in.Scopes, Details: in.DetailsText(p.Lang), Claims: in.Claims}
 	if len(targets) == 1 {
 		_, c.Host, _ = strings.Cut(targets[0], "://")
 	}
@@ -140,12 +144,37 @@ func (b *bank) consent(w http.ResponseWriter, r *http.Request) {
 	}
 	switch approve, deny := r.PostForm.Has("approve"), r.PostForm.Has("deny"); {
 	case approve && !deny:
-		b.finish(w, r, in, authz.Decision{Subject: who.user.Subject, AuthTime: who.at, AMR: []string{"pwd"}})
+		b.finish(w, r, in, b.approval(in, who.user.Subject, who.at))
 	case deny && !approve:
 		b.finish(w, r, in, authz.Decision{Deny: authz.AccessDenied})
 	default:
 		b.showConsent(w, r, in, who.user)
 	}
+}
+
+// approval is the decision of a customer who signed in and agreed to all. What
+// the client needs and did not get, it is told.
+func (b *bank) approval(in *authz.Interaction, subject string, at time.Time) authz.Decision {
+	acr := b.reached(in.ACRValues)
+	switch {
+	case !in.IsFor(subject):
+		return authz.Decision{Deny: authz.LoginRequired}
+	case in.EssentialACR && !slices.Contains(in.ACRValues, acr):
+		return authz.Decision{Deny: authz.UnmetAuthentication}
+	}
+	return authz.Decision{Subject: subject, AuthTime: at, ACR: acr, AMR: []string{"pwd"}, Details: enriched(in.Details)}
+}
+
+// reached returns the authentication context that a login counts as: of those
+// in the bank's configuration the one that the client likes best, or the first.
+// There is one way to sign in here; a real bank says what really happened.
+func (b *bank) reached(asked []string) string {
+	for _, acr := range slices.Concat(asked, b.acr) {
+		if slices.Contains(b.acr, acr) {
+			return acr
+		}
+	}
+	return ""
 }
 
 // finish carries out a decision. It never builds the redirect itself.

@@ -163,7 +163,11 @@ func runConfig(ctx context.Context, name string, stdout, stderr io.Writer) int {
 // asMembers gives what the library says about its Config the names of the
 // members that lead there.
 var asMembers = strings.NewReplacer(
-	"Config.Authorities", "client_ca", "Issuer is", "issuer is", "MTLSBase is", "mtls_base is", "Scopes has", "scopes has",
+	"Config.Authorities", "client_ca", "Config.Resources", "resources", "Config.Decrypt", "keys with use enc", "Config.Pairwise", "openid in scopes",
+	"Issuer is", "issuer is", "MTLSBase is", "mtls_base is", "Scopes has", "scopes has",
+	"Resources has", "resources has", "without Scopes", "without scopes", "Scopes of a Resource", "scopes of a resource",
+	"DetailsTypes of a Resource", "authorization_details_types of a resource", "DetailsTypes of Config", "authorization_details_types",
+	"DetailsTypes has", "authorization_details_types has", "ClaimNames has", "users has a claim", "Decrypt[", "keys with use enc[",
 )
 
 // listeners opens the sockets of a -config file. One that serves browsers and

@@ -56,6 +56,14 @@ func (p page) Scope(scope string) string {
 	return scope
 }
 
+// List returns names one after the other.
+func (p page) List(names []string) string {
+	if p.Lang == "ja" {
+		return strings.Join(names, "、")
+	}
+	return strings.Join(names, ", ")
+}
+
 // Yen returns an amount with its thousands apart.
 func (p page) Yen(amount int) string {
 	sign, digits := "", strconv.Itoa(amount)

@@ -41,7 +41,7 @@ func TestMessages(t *testing.T) {
 			}
 		}
 	}
-	inProgram := regexp.MustCompile(`"((?:home|story|step|key|do|history|thief|trouble|login|consent|scope|notice|demo|terminal)\.[a-z.]+)"`)
+	inProgram := regexp.MustCompile(`"((?:home|story|step|key|do|history|thief|trouble|login|consent|details|scope|notice|demo|terminal)\.[a-z.]+)"`)
 	sources, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
@@ -114,8 +114,8 @@ func examplePages(s string) map[string]page {
 		"story":   {Side: "fintech", Title: "story.title", Data: data{told, hint}},
 		"story 1": {Side: "fintech", Title: "story.title", Data: data{&story{Pushed: sent}, hint}},
 		"story 2": {Side: "fintech", Title: "story.title", Data: data{&story{Pushed: sent, Denied: s}, hint}},
-		"login":   {Side: "bank", Title: "login.title", Data: loginPage{ID: s, Action: "/login", Client: s, Login: s, Failed: true, Hint: hint}},
-		"consent": {Side: "bank", Title: "consent.title", Data: consentPage{ID: s, Action: "/consent", Client: s, Host: s, Customer: s, Scopes: []string{"accounts", s}}},
+		"login":   {Side: "bank", Title: "login.title", Data: loginPage{ID: s, Action: "/login", Client: s, Login: s, Trouble: "login.failed", Hint: hint}},
+		"consent": {Side: "bank", Title: "consent.title", Data: consentPage{ID: s, Action: "/consent", Client: s, Host: s, Customer: s, Scopes: []string{"accounts", s}, Details: []string{s}, Claims: []string{s}}},
 		"notice":  {Side: "bank", Title: "notice.title", Data: "notice.unknown"},
 	}
 }

@@ -29,10 +29,15 @@ type settings struct {
 	keys     token.KeySet
 	users    []user
 	scopes   []string
+	acr      []string              // authentication contexts that a login can count as
+	details  []authz.DetailsType   // types of authorization details that are offered
+	decrypt  []authz.DecryptionKey // what clients may encrypt their requests to
+	pairwise []byte                // salt of subjects that differ by client; nil if there are none
 
-	dpopNonces bool // whether DPoP proofs have to have a nonce of the bank's
+	dpopNonces     bool // whether DPoP proofs have to have a nonce of the bank's
+	httpSignatures bool // whether requests to the API have to be signed, and answers are
 
-	resource    string // path of the one protected resource; "" for the story's API
+	apis        []api  // what is protected
 	autoApprove string // the subject who consents without pages; "" if nobody does
 
 	hint *user // shown on the login page of the story; nil otherwise
@@ -94,32 +99,4 @@ func (s *settings) path(p string) string {
 		return p
 	}
 	return strings.TrimSuffix(u.Path, "/") + p
-}
-
-// audience returns the identifier of the API: the aud of its access tokens.
-func (s *settings) audience() string {
-	base := s.mtlsBase
-	if base == "" {
-		base = origin(s.issuer)
-	}
-	return strings.TrimSuffix(base, "/") + s.resource
-}
-
-// origins returns the base URLs that clients reach the API under. It is on both
-// listeners.
-func (s *settings) origins() []string {
-	list := []string{origin(s.issuer)}
-	if s.mtlsBase != "" {
-		list = append(list, origin(s.mtlsBase))
-	}
-	return list
-}
-
-// origin returns scheme and host of a URL, or "".
-func origin(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil || u.Host == "" {
-		return ""
-	}
-	return u.Scheme + "://" + u.Host
 }

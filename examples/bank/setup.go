@@ -96,7 +96,7 @@ func assemble(p *pki, sockets [3]net.Listener, urls [3]string) (*stage, error) {
 	b, err := newBank(&settings{
 		issuer: issuer, mtlsBase: machines, listen: sockets[0].Addr().String(),
 		certificate: p.server, profiles: []authz.Profile{authz.FAPI2Security}, clients: registered, keys: keys,
-		users: []user{customer}, scopes: []string{"accounts", "transactions"}, hint: &customer,
+		users: []user{customer}, scopes: []string{"accounts", "transactions"}, hint: &customer, apis: []api{{}},
 		dpopNonces: true,
 	}, nil)
 	if err != nil {

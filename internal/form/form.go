@@ -1,6 +1,7 @@
 // Package form reads the parameters of a request so that each occurs once
 // ([RFC 6749, 3.1] and 3.2). [ParseBody] is for the endpoints that are posted
-// to, [ParseQuery] for the one a browser is sent to.
+// to, [ParseQuery] for the one a browser is sent to, [Of] for what came in
+// another form.
 //
 // net/http's own parser is not used because it mixes the URL's query into the
 // body's parameters, keeps the first of two values and says nothing, and goes
@@ -20,11 +21,12 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
-// Why a form is refused. [ParseBody] and [ParseQuery] wrap them; compare with
-// errors.Is. A repeated parameter is a [*DuplicateError].
+// Why a form is refused. [ParseBody], [ParseQuery] and [Of] wrap them; compare
+// with errors.Is. A repeated parameter is a [*DuplicateError].
 var (
 	// ErrMediaType: the body is not application/x-www-form-urlencoded in
 	// UTF-8, or is compressed. 400 or 415.
@@ -106,6 +108,36 @@ func ParseQuery(rawQuery string, only ...string) (Values, error) {
 	return parse([]byte(rawQuery), func(name []byte) bool {
 		return slices.ContainsFunc(only, func(s string) bool { return s == string(name) })
 	}, nil)
+}
+
+// Of returns parameters that did not come as a form, each a name and a value,
+// such as those of a request object (RFC 9101). What holds for a form holds for
+// them: a name occurs once unless it is in repeatable, and no text has a NUL.
+//
+// The error is ErrMalformed or a *DuplicateError.
+func Of(params [][2]string, repeatable ...string) (Values, error) {
+	if len(params) > maxParameters {
+		return Values{}, fmt.Errorf("%w: more than %d", ErrMalformed, maxParameters)
+	}
+	v := Values{params: make([]param, len(params))}
+	var text []byte
+	for i, p := range params {
+		v.params[i].name = len(text)
+		text = append(text, p[0]...)
+		v.params[i].value = len(text)
+		text = append(text, p[1]...)
+		v.params[i].end = len(text)
+		switch {
+		case p[0] == "":
+			return Values{}, fmt.Errorf("%w: parameter without a name", ErrMalformed)
+		case strings.IndexByte(p[0]+p[1], 0) >= 0:
+			return Values{}, fmt.Errorf("%w: NUL", ErrMalformed)
+		case !utf8.ValidString(p[0]) || !utf8.ValidString(p[1]):
+			return Values{}, fmt.Errorf("%w: invalid UTF-8", ErrMalformed)
+		}
+	}
+	v.text = string(text)
+	return v, v.once(repeatable)
 }
 
 // parse takes buf apart and overwrites it. Parameters whose name keep refuses
