@@ -28,7 +28,7 @@ import (
 // batches while the timer stands still, since a client's signature costs as
 // much as the server's answer. The README's table is of
 //
-//	go test -run '^$' -bench 'PAR|Token|Authorize|Growth' -cpu 1 -benchtime 2048x ./authz
+//	go test -run '^$' -bench 'PAR|Token|Introspect|Authorize|Growth' -cpu 1 -benchtime 2048x ./authz
 //	go test -run '^$' -bench VerifierCheck -cpu 1 ./token
 //	go test -run '^$' -bench MemoryHeap -benchtime 1x ./store
 //
@@ -90,6 +90,24 @@ var works = map[string]func(alg string, k *proofKey) work{
 		w := work{alg: alg, proof: k, status: 201, verify: 1}
 		w.make = func(b *bank, f *fintech) *http.Request { return w.request(b, f, "/par", f.pushable()) }
 		return w.plus(k)
+	},
+	"PARObject": func(alg string, k *proofKey) work { // RFC 9101: one more signature of the client's
+		w := work{alg: alg, proof: k, status: 201, verify: 2}
+		w.make = func(b *bank, f *fintech) *http.Request {
+			return w.request(b, f, "/par", url.Values{"request": {f.object(f.asks(b, f.pushable()))}})
+		}
+		return w.plus(k)
+	},
+	"Introspect": func(alg string, k *proofKey) work {
+		w := work{alg: alg, status: 200, verify: 2}
+		var access string
+		w.make = func(b *bank, f *fintech) *http.Request {
+			if access == "" {
+				access = f.tokensFor(b, f.pushable(), k)["access_token"].(string)
+			}
+			return w.request(b, f, "/introspect", url.Values{"token": {access}})
+		}
+		return w
 	},
 	"TokenCode": func(alg string, k *proofKey) work {
 		w := work{alg: alg, proof: k, status: 200, verify: 1, sign: 2}
@@ -229,20 +247,29 @@ func measure(b *testing.B, name string, w work, bk *bank, f *fintech) {
 }
 
 func BenchmarkPAR(b *testing.B)          { benchmark(b, "PAR") }
+func BenchmarkPARObject(b *testing.B)    { benchmark(b, "PARObject") }
+func BenchmarkIntrospect(b *testing.B)   { benchmark(b, "Introspect") }
 func BenchmarkTokenCode(b *testing.B)    { benchmark(b, "TokenCode") }
 func BenchmarkTokenRefresh(b *testing.B) { benchmark(b, "TokenRefresh") }
 
 // BenchmarkAuthorize is a customer whose consent is at hand: one request to
 // the authorization endpoint that ends in a redirect with a code. There is no
-// signature in it.
+// signature in it, unless the response is signed (JARM).
 func BenchmarkAuthorize(b *testing.B) {
+	for _, mode := range []string{"query", "jwt"} {
+		b.Run(mode, func(b *testing.B) { authorizing(b, mode) })
+	}
+}
+
+func authorizing(b *testing.B, mode string) {
 	bk, f := ofAlg(b, "ES256")
 	bk.shown = func(w http.ResponseWriter, r *http.Request, in *authz.Interaction) {
 		if err := in.Finish(w, r, bk.approval()); err != nil {
 			b.Error(err)
 		}
 	}
-	cookie := (&browser{b: bk}).open(f, f.push(bk, f.pushable())).Cookies()[0]
+	push := func() string { return f.push(bk, with(f.pushable(), "response_mode", mode)) }
+	cookie := (&browser{b: bk}).open(f, push()).Cookies()[0]
 	b.ReportAllocs()
 	var reqs []*http.Request
 	out := &sink{header: make(http.Header)}
@@ -251,7 +278,7 @@ func BenchmarkAuthorize(b *testing.B) {
 			b.StopTimer()
 			reqs = reqs[:0]
 			for range batch {
-				q := url.Values{"client_id": {f.ID}, "request_uri": {f.push(bk, f.pushable())}}
+				q := url.Values{"client_id": {f.ID}, "request_uri": {push()}}
 				r := httptest.NewRequest("GET", issuer+"/authorize?"+q.Encode(), nil)
 				r.AddCookie(cookie)
 				reqs = append(reqs, r)

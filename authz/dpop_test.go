@@ -235,8 +235,8 @@ func TestDPoPCodeBinding(t *testing.T) {
 		name string
 		code func() string
 	}{
-		{"RFC9449-10.1-1 by dpop_jkt", func() string { return f.codeFor(b, named(), nil) }},
-		{"RFC9449-10.1-2 by a proof", func() string { return f.codeFor(b, f.pushable(), k) }},
+		{"RFC9449-10.1-1 FAPI2-SP-5.3.2.1-12 by dpop_jkt", func() string { return f.codeFor(b, named(), nil) }},
+		{"RFC9449-10.1-2 FAPI2-SP-5.3.2.1-12 by a proof", func() string { return f.codeFor(b, f.pushable(), k) }},
 		{"CT-AS-44 by both", func() string { return f.codeFor(b, named(), k) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

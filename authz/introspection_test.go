@@ -87,7 +87,7 @@ func refreshed(refresh any) url.Values {
 func TestIntrospection(t *testing.T) {
 	for _, format := range []string{"jwt", "opaque"} {
 		for _, binding := range []string{"certificate", "key"} {
-			t.Run("RFC7662-2.2-1 RFC7662-2.2-2 RFC7662-I-1 RFC9449-6.2-1 RFC8705-3.2-1 "+format+" bound to a "+binding, func(t *testing.T) {
+			t.Run("RFC7662-2.2-1 RFC7662-2.2-2 RFC7662-I-1 RFC9449-6.2-1 RFC9449-6.2-2 RFC8705-3.2-1 "+format+" bound to a "+binding, func(t *testing.T) {
 				f, api := keyClient("kakeibo"), apiClient("accounts", resource)
 				f.AccessTokenFormat = format
 				var k *proofKey

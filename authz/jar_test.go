@@ -90,7 +90,7 @@ func TestRequestObjectClaims(t *testing.T) {
 	}{
 		{"RFC9126-3-1 RFC9101-4-3 as it should be", func(m, int64) {}, ""},
 
-		{"FAPI2-MS-5.3.1-2 CONF-2 aud is an array of two", setClaim("aud", []string{issuer, "https://other.example"}), ""},
+		{"FAPI2-MS-5.3.1-2 CONF-2 CT-AS-39 aud is an array of two", setClaim("aud", []string{issuer, "https://other.example"}), ""},
 		{"FAPI2-MS-5.3.1-2 aud is an array of one", setClaim("aud", []string{issuer}), ""},
 		{"FAPI2-MS-5.3.1-2 the issuer comes last in aud", setClaim("aud", []string{"x", "https://other.example", issuer}), ""},
 		{"FAPI2-MS-5.3.1-2 no aud", drop("aud"), "FAPI2-MS-5.3.1-2"},
@@ -103,18 +103,18 @@ func TestRequestObjectClaims(t *testing.T) {
 		{"FAPI2-MS-5.3.1-2 aud has a number beside the issuer", setClaim("aud", []any{issuer, 1}), "FAPI2-MS-5.3.1-2"},
 		{"FAPI2-MS-5.3.1-2 aud is an object", setClaim("aud", m{"issuer": issuer}), "FAPI2-MS-5.3.1-2"},
 
-		{"FAPI2-MS-5.3.1-3 CONF-22 no nbf", drop("nbf"), "FAPI2-MS-5.3.1-3"},
+		{"FAPI2-MS-5.3.1-3 CONF-22 CT-AS-37 no nbf", drop("nbf"), "FAPI2-MS-5.3.1-3"},
 		{"FAPI2-MS-5.3.1-3 nbf is text", setClaim("nbf", "1"), "FAPI2-MS-5.3.1-3"},
 		{"FAPI2-MS-5.3.1-3 nbf is null", setClaim("nbf", nil), "FAPI2-MS-5.3.1-3"},
 		{"FAPI2-MS-5.3.1-3 nbf is 59 minutes ago", each(at("nbf", -59*60), at("exp", 30)), ""},
 		{"FAPI2-MS-5.3.1-3 nbf is 60 minutes ago", each(at("nbf", -hour), at("exp", 0)), "FAPI2-MS-5.3.1-4"}, // then nothing can be left of it
 		{"FAPI2-MS-5.3.1-3 nbf is 60 minutes and a second ago", at("nbf", -hour-1), "FAPI2-MS-5.3.1-3"},
-		{"FAPI2-SP-5.3.2.1-13a CONF-23 nbf is 8 seconds ahead", at("nbf", 8), ""},
+		{"FAPI2-SP-5.3.2.1-13a CONF-23 CT-AS-38 nbf is 8 seconds ahead", at("nbf", 8), ""},
 		{"FAPI2-SP-5.3.2.1-13a CONF-9 nbf is 30 seconds ahead", at("nbf", 30), ""},
 		{"FAPI2-SP-5.3.2.1-13b CONF-9 nbf is 31 seconds ahead", at("nbf", 31), "FAPI2-SP-5.3.2.1-13b"},
 		{"FAPI2-MS-5.3.1-3 FAPI2-SP-5.3.2.1-13b CONF-23 nbf is 61 seconds ahead", at("nbf", 61), "FAPI2-SP-5.3.2.1-13b"},
 
-		{"FAPI2-MS-5.3.1-4 CONF-22 no exp", drop("exp"), "FAPI2-MS-5.3.1-4"},
+		{"FAPI2-MS-5.3.1-4 CONF-22 CT-AS-37 no exp", drop("exp"), "FAPI2-MS-5.3.1-4"},
 		{"FAPI2-MS-5.3.1-4 exp is text", setClaim("exp", "99999999999"), "FAPI2-MS-5.3.1-4"},
 		{"FAPI2-MS-5.3.1-4 exp is now", each(at("nbf", -60), at("exp", 0)), "FAPI2-MS-5.3.1-4"},
 		{"FAPI2-MS-5.3.1-4 exp is in a second", each(at("nbf", -60), at("exp", 1)), ""},
@@ -144,7 +144,7 @@ func TestRequestObjectClaims(t *testing.T) {
 		{"CONF-19 sub is somebody else", setClaim("sub", "u-1"), ""},
 
 		{"RFC9101-4-2 OIDC-RO-8 request inside", setClaim("request", "eyJ.eyJ.AAAA"), "RFC9101-4-2"},
-		{"RFC9101-4-2 OIDC-RO-8 request_uri inside", setClaim("request_uri", "urn:ietf:params:oauth:request_uri:x"), "RFC9101-4-2"},
+		{"RFC9101-4-2 OIDC-RO-8 CT-AS-34 request_uri inside", setClaim("request_uri", "urn:ietf:params:oauth:request_uri:x"), "RFC9101-4-2"},
 		{"RFC9101-4-2 an empty request_uri inside", setClaim("request_uri", ""), "RFC9101-4-2"},
 		{"RFC9101-4-2 request inside is null", setClaim("request", nil), "RFC9101-4-2"},
 
@@ -178,7 +178,7 @@ func TestRequestObjectClaims(t *testing.T) {
 
 		{"RFC9101-6.3-2 no response_type", drop("response_type"), "RFC6749-3.1.1-1"},
 		{"RFC9101-6.3-2 response_type token", setClaim("response_type", "token"), "FAPI2-SP-5.3.2.2-1"},
-		{"RFC9101-6.3-2 OIDC-RO-10 CONF-32 no redirect_uri", drop("redirect_uri"), "FAPI2-SP-5.3.2.2-6"},
+		{"RFC9101-6.3-2 OIDC-RO-10 CONF-32 CT-AS-41 no redirect_uri", drop("redirect_uri"), "FAPI2-SP-5.3.2.2-6"},
 		{"RFC9101-6.3-2 a redirect_uri that is not registered", setClaim("redirect_uri", "https://evil.example/cb"), "RFC9700-2.1-1"},
 		{"RFC9101-6.3-2 no code_challenge", drop("code_challenge"), "FAPI2-SP-5.3.2.2-5"},
 		{"RFC9101-6.3-2 no scope", drop("scope"), "RFC6749-3.3-2"},
@@ -265,7 +265,7 @@ func TestRequestObjectForm(t *testing.T) {
 		{"FAPI2-SP-5.4.3-2 no kid", func(f *fintech) func(m) string { return header(f, "kid", nil) }, ""},
 		{"RFC9101-6.2-2 the kid of another key", func(f *fintech) func(m) string { return header(f, "kid", "nobody") }, "RFC9101-6.2-1"},
 		{"RFC8725-3.10-1 a kid that is a path", func(f *fintech) func(m) string { return header(f, "kid", "../../etc/passwd") }, "RFC9101-6.2-1"},
-		{"RFC9101-6.2-1 OIDC-RO-4 a key of another client", func(f *fintech) func(m) string {
+		{"RFC9101-6.2-1 OIDC-RO-4 CT-AS-40 a key of another client", func(f *fintech) func(m) string {
 			return func(c m) string { return jwt(m{"alg": "ES256", "kid": f.kid}, c, other.key) }
 		}, "RFC9101-6.2-1"},
 		{"FAPI2-MS-5.3.1-1 RFC9101-6.2-1 a signature of another object", func(f *fintech) func(m) string {
@@ -385,7 +385,7 @@ func TestOnlyInside(t *testing.T) {
 		}
 		return got["request_uri"].(string)
 	}
-	t.Run("RFC9101-6.3-1 RFC9101-10.7-1 RFC9126-3-2 CONF-21 OIDC-RO-1 the request that is made", func(t *testing.T) {
+	t.Run("RFC9101-6.3-1 RFC9101-10.7-1 RFC9126-3-2 RFC9449-10-4 CONF-21 OIDC-RO-1 CT-AS-43 the request that is made", func(t *testing.T) {
 		uri := push(t, f.asks(b, with(f.pushable(), "dpop_jkt", k.jkt())))
 		res, err := (&browser{b: b}).decide(f, uri, b.approval())
 		if err != nil {

@@ -42,7 +42,7 @@ func TestProfilesSideBySide(t *testing.T) {
 		mustRefuse(t, b, push(signing, object(signing, signing.pushable())), 400, "invalid_request", "FAPI2-MS-5.4.1-1")
 		taken(t, push(signing, object(signing, signing.jarm())))
 	})
-	t.Run("RFC9101-9-2 RFC9101-10.5-1 RFC9126-2.3-4 a client may ask for one of the two", func(t *testing.T) {
+	t.Run("RFC9101-9-2 RFC9101-10.5-1 RFC9126-2.3-4 CT-AS-42 a client may ask for one of the two", func(t *testing.T) {
 		mustRefuse(t, b, push(choosy, choosy.pushable()), 400, "invalid_request", "RFC9126-2.3-4")
 		mustRefuse(t, b, push(choosy, with(choosy.pushable(), "request", "")), 400, "invalid_request", "RFC9126-2.3-4")
 		taken(t, push(choosy, object(choosy, choosy.pushable())))

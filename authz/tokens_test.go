@@ -91,7 +91,7 @@ func TestTokenResponse(t *testing.T) {
 	now := b.clock.Now().Unix()
 	number := func(n int64) json.Number { return json.Number(big.NewInt(n).String()) }
 
-	t.Run("RFC6749-5.1-1 CT-AS-51 OIDC-TK-3 PIT-2 the members", func(t *testing.T) {
+	t.Run("RFC6749-5.1-1 RFC9449-11.2-1 CT-AS-51 OIDC-TK-3 PIT-2 the members", func(t *testing.T) {
 		want := map[string]any{
 			"access_token": got["access_token"], "id_token": got["id_token"], "refresh_token": got["refresh_token"],
 			"token_type": "Bearer", "expires_in": 300.0, "scope": "openid accounts",
