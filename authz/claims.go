@@ -234,6 +234,9 @@ func (s *Server) readClaims(r *grant.Request, text string) error {
 	if slices.Contains(r.Scopes, "openid") {
 		r.Claims = q.known(s.config.ClaimNames).json()
 	}
+	if _, err := keptClaims(r.Claims); err != nil { // as it is kept it may be longer, and nest deeper
+		return refuse("OIDC-CL-4", invalidRequest, "claims is too long or nests too deeply").because(err)
+	}
 	return nil
 }
 
@@ -287,11 +290,11 @@ type toldClaim struct {
 // is told: what has a value (OIDC Core, 5.3.2), and one that the client takes.
 // One that is missing is no error, be it essential (OIDC Core, 5.5.1).
 func (s *Server) tell(ctx context.Context, r ClaimsRequest, asked []askedClaim) ([]toldClaim, error) {
-	asked = knownClaims(asked, s.config.ClaimNames) // the host may know fewer by now
-	if len(asked) == 0 {
+	only := askedClaims{idToken: asked}.only(s.config.ClaimNames) // the host may know fewer by now, and another in its place was not consented to
+	if asked = only.idToken; len(asked) == 0 {
 		return nil, nil
 	}
-	r.Names = askedClaims{idToken: asked}.names()
+	r.Names = only.names()
 	answers, err := s.config.Claims(ctx, r)
 	if err != nil {
 		return nil, fmt.Errorf("Config.Claims: %v", err) // an Error of the host is no refusal

@@ -102,6 +102,8 @@ func TestClaimsMalformed(t *testing.T) {
 		"OIDC-CL-4 id_token is no object":       `{"id_token":null}`,
 		"OIDC-CL-4 depth":                       strings.Repeat(`{"userinfo":`, 40) + "{}" + strings.Repeat("}", 40),
 		"OIDC-CL-4 length":                      `{"x":"` + strings.Repeat("x", 16<<10) + `"}`,
+		"OIDC-CL-4 depth of what is kept":       `{"userinfo":{"email":{"value":` + strings.Repeat("[", 29) + strings.Repeat("]", 29) + `}}}`,
+		"OIDC-CL-4 length of what is kept":      `{"userinfo":{"family_name#ja":{"value":"` + strings.Repeat("x", 9<<10) + `"}}}`,
 		"OIDC-CL-5 a claim is true":             `{"userinfo":{"email":true}}`,
 		"OIDC-CL-5 a claim is a string":         `{"id_token":{"email":"x"}}`,
 		"OIDC-CL-5 essential is a string":       `{"userinfo":{"email":{"essential":"true"}}}`,
@@ -124,6 +126,18 @@ func TestClaimsMalformed(t *testing.T) {
 			mustRefuse(t, b, b.do(f.request("/par", f.authenticate(b, changed(f.pushable(), "claims", claims)))), 400, "invalid_request", rule)
 		})
 	}
+}
+
+// TestClaimsLarge: claims that mean more than they say fit no record beside a
+// state that is as long.
+func TestClaimsLarge(t *testing.T) {
+	t.Run("RFC9126-2.3-5 OIDC-CL-12 more than a record holds", func(t *testing.T) {
+		f := keyClient("kakeibo").reader()
+		b := newBank(t, clients(f), telling(hanako()))
+		v := changed(f.pushable(), "claims", `{"userinfo":{"family_name#ja":{"value":"`+strings.Repeat("x", 7<<10)+`"}}}`)
+		f.push(b, v)
+		mustRefuse(t, b, b.do(f.request("/par", f.authenticate(b, changed(v, "state", strings.Repeat("s", 55<<10))))), 413, "invalid_request", "RFC9126-2.3-5")
+	})
 }
 
 // TestClaimsConsent: the customer is shown what is asked, and what they keep
@@ -204,6 +218,14 @@ func TestClaimsConsent(t *testing.T) {
 		b := newBank(t, clients(f), telling(hanako()))
 		access := f.tokensFor(b, v(), nil)["access_token"].(string)
 		b2 := newBank(t, clients(f), telling(hanako()), func(c *authz.Config) { c.Store, c.ClaimNames = b.config.Store, []string{"name"} })
+		if d := cmp.Diff(map[string]any{"sub": customer}, f.info(b2, access, nil)); d != "" {
+			t.Error(d)
+		}
+	})
+	t.Run("OIDC-AR-24 OIDC-CL-12 what it knows in its place was not consented to", func(t *testing.T) {
+		b := newBank(t, clients(f), telling(hanako()))
+		access := f.tokensFor(b, changed(f.pushable(), "claims", `{"userinfo":{"family_name#ja-Kana-JP":null}}`), nil)["access_token"].(string)
+		b2 := newBank(t, clients(f), telling(hanako()), func(c *authz.Config) { c.Store, c.ClaimNames = b.config.Store, []string{"family_name"} })
 		if d := cmp.Diff(map[string]any{"sub": customer}, f.info(b2, access, nil)); d != "" {
 			t.Error(d)
 		}

@@ -188,9 +188,9 @@ var clientMembers = []clientMember{
 	{"resource", func(c *Client) any { return &c.Resource }},
 }
 
-// UnmarshalJSON reads client metadata strictly: a member of the wrong type, or
-// one that occurs twice, is an error. A member the library does not use goes
-// to c.Metadata.
+// UnmarshalJSON reads client metadata strictly: members of the wrong type are
+// an error that names them all, and so is one that occurs twice. A member the
+// library does not use goes to c.Metadata.
 func (c *Client) UnmarshalJSON(b []byte) error {
 	m, err := jose.ParseClaims(b)
 	if err != nil {
@@ -198,6 +198,7 @@ func (c *Client) UnmarshalJSON(b []byte) error {
 	}
 	*c = Client{}
 	known := make(map[string]bool, len(clientMembers))
+	var wrong []string
 	for _, cm := range clientMembers {
 		known[cm.name] = true
 		raw, ok := m.Raw(cm.name)
@@ -205,8 +206,11 @@ func (c *Client) UnmarshalJSON(b []byte) error {
 			continue
 		}
 		if err := setMember(cm.at(c), raw); err != nil {
-			return fmt.Errorf("authz: client metadata: %s %w", cm.name, err)
+			wrong = append(wrong, cm.name+" "+err.Error())
 		}
+	}
+	if wrong != nil {
+		return errors.New("authz: client metadata: " + strings.Join(wrong, ", "))
 	}
 	for _, name := range m.Names() {
 		if known[name] {
@@ -281,26 +285,35 @@ func (c *Client) MarshalJSON() ([]byte, error) {
 type ClientList struct{ byID map[string]*Client }
 
 // LoadClients reads a JSON array of client metadata, such as a file. The error
-// names the client that is malformed; whether a client fits its profile is
-// checked when it is used.
+// names every client that is malformed, one a line; whether a client fits its
+// profile is checked when it is used.
 func LoadClients(b []byte) (*ClientList, error) {
 	var clients []json.RawMessage
-	if err := json.Unmarshal(b, &clients); err != nil {
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(b, &clients); errors.As(err, &syntax) {
 		return nil, fmt.Errorf("authz: clients: not a JSON array: %w", err)
+	} else if err != nil || clients == nil {
+		return nil, errors.New("authz: clients: not a JSON array")
 	}
 	l := &ClientList{byID: make(map[string]*Client, len(clients))}
+	var errs []error
 	for i, raw := range clients {
 		c := new(Client)
-		if err := c.UnmarshalJSON(raw); err != nil {
-			return nil, fmt.Errorf("authz: client %d of %d: %s", i+1, len(clients), strings.TrimPrefix(err.Error(), "authz: "))
+		err := c.UnmarshalJSON(raw)
+		switch {
+		case err != nil:
+		case c.ID == "":
+			err = errors.New("client_id is missing")
+		case l.byID[c.ID] != nil:
+			err = fmt.Errorf("client_id %q is there twice", c.ID)
+		default:
+			l.byID[c.ID] = c
+			continue
 		}
-		if c.ID == "" {
-			return nil, fmt.Errorf("authz: client %d of %d: client_id is missing", i+1, len(clients))
-		}
-		if l.byID[c.ID] != nil {
-			return nil, fmt.Errorf("authz: client %d of %d: client_id %q is there twice", i+1, len(clients), c.ID)
-		}
-		l.byID[c.ID] = c
+		errs = append(errs, fmt.Errorf("authz: client %d of %d: %s", i+1, len(clients), strings.TrimPrefix(err.Error(), "authz: ")))
+	}
+	if errs != nil {
+		return nil, errors.Join(errs...)
 	}
 	return l, nil
 }

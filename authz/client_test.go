@@ -82,6 +82,7 @@ func TestLoadClientsRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, json, want string }{
 		{"no JSON", `nonsense`, "not a JSON array"},
 		{"one client without an array", `{"client_id":"a"}`, "not a JSON array"},
+		{"null for an array", `null`, "not a JSON array"},
 		{"more after the array", `[] []`, "not a JSON array"},
 		{"no client_id", `[{"client_name":"a"}]`, "client 1 of 1: client_id is missing"},
 		{"one client_id for two", `[{"client_id":"a"},{"client_id":"a"}]`, `client 2 of 2: client_id "a" is there twice`},
@@ -91,6 +92,8 @@ func TestLoadClientsRefuses(t *testing.T) {
 		{"a list as a string", `[{"client_id":"a","redirect_uris":"https://a.example"}]`, "redirect_uris is not an array of strings"},
 		{"a string as a list", `[{"client_id":"a","scope":["a"]}]`, "scope is not a string"},
 		{"null", `[{"client_id":"a","scope":null}]`, "scope is null"},
+		{"two members", `[{"client_id":"a","scope":["a"],"jwks_uri":5}]`, "scope is not a string, jwks_uri is not a string"},
+		{"two clients", `[{"client_id":1},{"client_id":"a"},{}]`, "client 1 of 3: client metadata: client_id is not a string\nauthz: client 3 of 3: client_id is missing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l, err := authz.LoadClients([]byte(tt.json))

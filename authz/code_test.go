@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http/httptest"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/aikagi/aikagi/authz"
 	"github.com/aikagi/aikagi/pkce"
+	"github.com/aikagi/aikagi/store"
 	"github.com/aikagi/aikagi/store/storetest"
 )
 
@@ -341,7 +343,7 @@ func TestGrantEnds(t *testing.T) {
 	}
 	t.Run("the access token's life is what is left of the grant's", func(t *testing.T) {
 		f := keyClient("kakeibo")
-		b, code := approve(t, f, 100*time.Second+500*time.Millisecond, 0)
+		b, code := approve(t, f, 100*time.Second+500*time.Millisecond, time.Hour)
 		b.clock.Advance(10 * time.Second)
 		status, got := f.token(b, f.redeemable(code))
 		if status != 200 || got["expires_in"] != 90.0 {
@@ -393,6 +395,56 @@ func TestGrantEnds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestConflict: a store that says another was first, without its being true or
+// before it can be found out.
+func TestConflict(t *testing.T) {
+	t.Run("RFC6749-4.1.2-3 it was this very request: a repetition, and no reuse", func(t *testing.T) {
+		f := keyClient("kakeibo")
+		b := newBank(t, clients(f), func(c *authz.Config) { c.Store = forgetful{c.Store} })
+		tokens := f.tokens(b)
+		if err := f.check(b, tokens["access_token"].(string)); err != nil {
+			t.Error(err)
+		}
+		if status, got := f.token(b, again(tokens)); status != 200 {
+			t.Errorf("refresh: %d %v", status, got)
+		}
+	})
+	t.Run("FAPI2-SP-5.3.2.2-9 it cannot be found out: an outage, and the code is as good as before", func(t *testing.T) {
+		f := keyClient("kakeibo")
+		down, lost := true, false
+		b := newBank(t, clients(f), func(c *authz.Config) {
+			c.Store = &storetest.Faulty{Store: c.Store, Fail: func(op, key string) error {
+				switch {
+				case op == "Replace" && down:
+					lost = true
+					return store.ErrConflict
+				case op == "Get" && lost:
+					return errors.New("connection refused")
+				}
+				return nil
+			}}
+		})
+		code := f.code(b)
+		if status, got := f.token(b, f.redeemable(code)); status != 503 || got["error"] != "server_error" {
+			t.Errorf("%d %v", status, got)
+		}
+		down, lost = false, false
+		if status, got := f.token(b, f.redeemable(code)); status != 200 {
+			t.Errorf("afterwards: %d %v", status, got)
+		}
+	})
+}
+
+// forgetful is a Store that replaces, and does not know it for its own.
+type forgetful struct{ store.Store }
+
+func (f forgetful) Replace(ctx context.Context, version string, r store.Record) error {
+	if err := f.Store.Replace(ctx, version, r); err != nil {
+		return err
+	}
+	return store.ErrConflict
 }
 
 // TestRevokedWhileRedeemed: the grant is deleted after it was read and before

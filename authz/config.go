@@ -66,6 +66,10 @@ type Config struct {
 	// registered subject_type pairwise get a subject of their own for each
 	// customer (OpenID Connect Core, 8.1). It never changes: every such subject
 	// would. If nil, subjects are public.
+	//
+	// Access tokens have that subject, too. An API that has to know the customer
+	// finds the consent by GrantID of [token.Access], which is that of
+	// [Interaction].
 	Pairwise []byte
 
 	// Decrypt optionally holds the keys to which clients may encrypt their

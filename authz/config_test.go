@@ -160,6 +160,15 @@ func TestCheckClient(t *testing.T) {
 		{"FAPI2-SP-5.3.2.2-8 a name that begins like loopback", keyClient("a"), func(c *authz.Client) {
 			c.ApplicationType, c.RedirectURIs = "native", []string{"http://127.0.0.1.evil.example/cb", "http://127.0.0.1@evil.example/cb"}
 		}, []string{"FAPI2-SP-5.3.2.2-8"}},
+		{"OIDR-3 R7591-2-3 a code and no grant type for it", keyClient("a"), func(c *authz.Client) {
+			c.GrantTypes, c.ResponseTypes = []string{"client_credentials"}, []string{"code"}
+		}, []string{"OIDR-3"}},
+		{"OIDR-3 R7591-2-3 a grant type for codes and no code", keyClient("a"), func(c *authz.Client) { c.ResponseTypes = []string{} }, []string{"OIDR-3"}},
+		{"OIDR-3 OIDR-2 both", keyClient("a"), func(c *authz.Client) { c.ResponseTypes = []string{"code"} }, nil},
+		{"OIDR-3 both by default", keyClient("a"), func(c *authz.Client) { c.GrantTypes, c.ResponseTypes = nil, nil }, nil},
+		{"OIDR-3 neither", keyClient("a"), func(c *authz.Client) {
+			c.GrantTypes, c.ResponseTypes = []string{"client_credentials"}, []string{}
+		}, nil},
 		{"OIDR-4 an unknown type", keyClient("a"), func(c *authz.Client) { c.ApplicationType = "foo" }, []string{"OIDR-4"}},
 		{"OIDR-7 RFC7591-2-2 keys in two places", keyClient("a"), func(c *authz.Client) { c.JWKSURI = "https://app.fintech.example/jwks" }, []string{"OIDR-7"}},
 		{"OIDR-7 keys in no place", keyClient("a"), func(c *authz.Client) { c.JWKS = nil }, []string{"OIDR-7"}},

@@ -42,8 +42,8 @@ func (s *Server) ownPrivileges(ctx context.Context, req *tokenRequest) (p privil
 	if p.scopes, err = s.scopes(req.client.Client, req.Get("scope")); err != nil {
 		return p, err
 	}
-	if slices.Contains(p.scopes, "openid") {
-		return p, refuse("FAPI2-SP-5.3.2.3-1", invalidScope, "openid needs a customer")
+	if slices.ContainsFunc(p.scopes, needsCustomer) {
+		return p, refuse("FAPI2-SP-5.3.2.3-1", invalidScope, "openid and the scopes beside it need a customer")
 	}
 	if p.resources, err = s.namedResources(req.Values); err != nil {
 		return p, err
@@ -63,12 +63,14 @@ func (s *Server) ownPrivileges(ctx context.Context, req *tokenRequest) (p privil
 func (s *Server) own(registered string, named []string) []string {
 	var own []string
 	for _, scope := range strings.Fields(registered) {
-		_, err := s.scopes(&Client{Scope: scope}, scope)
 		switch {
-		case err != nil || slices.Contains(ownScopes, scope) || slices.Contains(own, scope):
+		case !slices.Contains(s.config.Scopes, scope), needsCustomer(scope), slices.Contains(own, scope):
 		case len(named) == 0 || s.meanings(scope, named) != nil:
 			own = append(own, scope)
 		}
 	}
 	return own
 }
+
+// needsCustomer reports whether a scope means nothing without one.
+func needsCustomer(scope string) bool { return slices.Contains(ownScopes, scope) }

@@ -64,7 +64,7 @@ var errDecided = refuse("FAPI2-SP-5.3.2.2-N3", invalidRequestURI, "the request w
 // another came first; anything else is a Decision that no request allows, such
 // as one without Subject, or an outage, after which the customer may try again.
 func (in *Interaction) Finish(w http.ResponseWriter, r *http.Request, d Decision) error {
-	ev := Event{Endpoint: "authorize", Client: in.Client.ID, Subject: d.Subject, Grant: in.GrantID}
+	ev := Event{Endpoint: "authorize", Client: in.request.Client, Subject: d.Subject, Grant: in.grantKey()}
 	to, err := in.decide(r.Context(), d, &ev)
 	if err != nil {
 		in.server.auditRefusal(r.Context(), ev, asError(err))
@@ -141,7 +141,7 @@ func (in *Interaction) undecided(ctx context.Context, request string) error {
 	if err == nil {
 		return nil
 	}
-	if undo := in.server.config.Store.Delete(ctx, in.GrantID); undo != nil {
+	if undo := in.server.config.Store.Delete(ctx, in.grantKey()); undo != nil {
 		return undo
 	}
 	if errors.Is(err, store.ErrNotFound) {
@@ -150,9 +150,11 @@ func (in *Interaction) undecided(ctx context.Context, request string) error {
 	return err
 }
 
-// meets returns why d does not answer what the client asked.
+// meets returns why d does not answer what the client asked, whatever the host
+// made of the fields of in.
 func (in *Interaction) meets(d Decision) error {
-	now := in.server.now()
+	asked, now := in.request, in.server.now()
+	login := slices.Contains(asked.Prompt, "login")
 	switch {
 	case d.Subject == "" || len(d.Subject) > 255 || strings.ContainsFunc(d.Subject, func(r rune) bool { return r < ' ' || r > '~' }):
 		return errors.New("authz: Decision.Subject is not 1 to 255 characters of printable ASCII") // OIDC Core, 2
@@ -160,7 +162,7 @@ func (in *Interaction) meets(d Decision) error {
 		return errors.New("authz: Decision.ACR or AMR is not text") // no token could be made of it
 	case d.AuthTime.After(now.Add(time.Minute)):
 		return errors.New("authz: Decision.AuthTime lies ahead")
-	case d.AuthTime.IsZero() && (slices.Contains(in.Scopes, "openid") || in.HasMaxAge || slices.Contains(in.Prompt, "login")):
+	case d.AuthTime.IsZero() && (slices.Contains(asked.Scopes, "openid") || asked.HasMaxAge || login):
 		return errors.New("authz: Decision.AuthTime is missing")
 	case !d.Expires.IsZero() && !d.Expires.After(now):
 		return errors.New("authz: Decision.Expires has passed")
@@ -173,10 +175,10 @@ func (in *Interaction) meets(d Decision) error {
 	}
 	// Age counts from the first page: a customer may take time over consent.
 	authTime := d.AuthTime.Truncate(time.Second)
-	if in.HasMaxAge && authTime.Before(in.started.Add(-in.MaxAge)) {
+	if asked.HasMaxAge && authTime.Before(in.started.Add(-time.Duration(asked.MaxAge)*time.Second)) {
 		return refuse("OIDC-AR-14", LoginRequired, "the login is older than max_age")
 	}
-	if slices.Contains(in.Prompt, "login") && authTime.Before(in.started) {
+	if login && authTime.Before(in.started) {
 		return refuse("OIDC-AR-11", LoginRequired, "prompt=login asks for a new login")
 	}
 	return in.authenticated(d)
@@ -188,7 +190,7 @@ func (in *Interaction) grant(d Decision, code grant.Secret) *grant.Grant {
 	now := s.now()
 	g := &grant.Grant{
 		Locator:  req.Locator,
-		Client:   in.Client.ID,
+		Client:   req.Client,
 		Subject:  d.Subject,
 		Scopes:   req.Scopes,
 		AuthTime: d.AuthTime,
@@ -225,12 +227,17 @@ func (in *Interaction) grant(d Decision, code grant.Secret) *grant.Grant {
 	return g
 }
 
+// grantKey is GrantID, which the host cannot replace.
+func (in *Interaction) grantKey() string {
+	return in.request.Locator.Key(grant.KindGrant, in.server.config.Issuer)
+}
+
 // record returns the record of g, which is kept as long as the request is,
 // and until the last token from g has expired.
 func (in *Interaction) record(g *grant.Grant) store.Record {
 	s := in.server
 	rec := store.Record{
-		Key:     in.GrantID,
+		Key:     in.grantKey(),
 		Version: grant.NewVersion(),
 		Value:   g.Encode(),
 		Expires: in.request.Expires.Add(s.config.InteractionLifetime),

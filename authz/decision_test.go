@@ -317,6 +317,38 @@ func TestFinishOutage(t *testing.T) {
 	}
 }
 
+// TestDecisionNotStored: what was not stored was not decided, whatever else
+// still works.
+func TestDecisionNotStored(t *testing.T) {
+	for name, decide := range map[string]func(*bank) authz.Decision{
+		"RFC6749-4.1.2-1 a code": (*bank).approval,
+		"OIDC-AR-10 a denial":    func(*bank) authz.Decision { return authz.Decision{Deny: authz.LoginRequired} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, down := keyClient("kakeibo"), false
+			b, br, id := started(t, f, f.pushable(), func(c *authz.Config) {
+				c.Store = &storetest.Faulty{Store: c.Store, Fail: func(op, _ string) error {
+					if down && op == "Create" {
+						return errors.New("read only")
+					}
+					return nil
+				}}
+			})
+			down = true
+			w, err := br.finish(id, decide(b))
+			var refusal *authz.Error
+			if err == nil || errors.As(err, &refusal) {
+				t.Errorf("Finish: %v, want an outage", err)
+			}
+			untouched(t, w)
+			down = false
+			if _, err := br.finish(id, decide(b)); err != nil {
+				t.Errorf("when it is back: %v", err)
+			}
+		})
+	}
+}
+
 // TestGrantRecord: what a grant leaves in the store, and for how long.
 func TestGrantRecord(t *testing.T) {
 	f := keyClient("kakeibo")

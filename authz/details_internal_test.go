@@ -124,12 +124,15 @@ func TestLocate(t *testing.T) {
 		"":                                    "",
 	} {
 		t.Run("RFC9396-9.1-1 "+location, func(t *testing.T) {
-			got := ""
-			if r := s.locate(location); r != nil {
-				got = r.ID
-			}
-			if got != want {
-				t.Errorf("at %q, want %q", got, want)
+			for range 2 {
+				got := ""
+				if r := s.locate(location); r != nil {
+					got = r.ID
+				}
+				if got != want {
+					t.Errorf("at %q, want %q", got, want)
+				}
+				slices.Reverse(s.config.Resources) // in whatever order the host names them
 			}
 		})
 	}

@@ -3,10 +3,12 @@ package authz
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 
 	"github.com/aikagi/aikagi/internal/jose"
+	"github.com/aikagi/aikagi/token"
 )
 
 // metadata answers at both well-known locations with the same document (RFC
@@ -16,7 +18,7 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request, _ *Event) erro
 	if err := getOnly(r); err != nil {
 		return err
 	}
-	algs, err := s.signingAlgs(r)
+	algs, err := s.signingAlgs(r.Context())
 	if err != nil {
 		return err
 	}
@@ -114,6 +116,7 @@ func (s *Server) describe(algs []string) *document {
 	s.describeTargets(d)
 	s.describeTokenEndpoints(d, algs)
 	if c.Interact == nil {
+		d.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), needsCustomer)
 		return d
 	}
 	d.Authorize = c.Issuer + pathAuthorize
@@ -149,19 +152,17 @@ func (s *Server) algs() []string {
 	return algs
 }
 
-// signingAlgs returns those of them that the server has a key for.
-func (s *Server) signingAlgs(r *http.Request) ([]string, error) {
-	keys, err := s.config.Keys.PublicKeys(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	allowed := s.algs()
+// signingAlgs returns those of them that the server signs under. A key that is
+// published and signs no more, or not yet, is none.
+func (s *Server) signingAlgs(ctx context.Context) ([]string, error) {
 	var algs []string
-	for _, key := range keys {
-		for _, alg := range sameKeyNames(key.Algorithm) {
-			if slices.Contains(allowed, alg) && !slices.Contains(algs, alg) {
-				algs = append(algs, alg)
-			}
+	for _, alg := range s.algs() {
+		_, err := s.config.Keys.SigningKey(ctx, alg)
+		switch {
+		case err == nil:
+			algs = append(algs, alg)
+		case !errors.Is(err, token.ErrNoKey):
+			return nil, err
 		}
 	}
 	return algs, nil

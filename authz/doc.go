@@ -21,6 +21,9 @@
 //	            RFC 8707, 2.2; RFC 9396, 6  privileges.go
 //	/introspect RFC 7662; RFC 9701          introspection.go, inspect.go, accept.go
 //	/revoke     RFC 7009                    revocation.go
+//	/userinfo   OIDC Core, 5.3 and 5.5      userinfo.go, claims.go, standardclaims.go
+//	ID tokens   OIDC Core, 2 and 3.1.2.1    idtoken.go, hint.go, authentication.go
+//	            OIDC Core, 8                pairwise.go
 //	/jwks       RFC 7517                    discovery.go
 //	metadata    RFC 8414; RFC 8705, 5       discovery.go
 //
@@ -30,11 +33,11 @@
 // # What happens once
 //
 // A code is redeemed once, a request is decided once, a client assertion, a
-// request object with a jti or a DPoP proof is accepted once, whatever the number of nodes, of concurrent
-// requests and of answers lost on the way: each is one atomic write of the
-// store. Every check
-// that a stranger or a sloppy client could fail comes before that write, so
-// that nobody but its owner uses a thing up.
+// request object with a jti or a DPoP proof is accepted once, whatever the
+// number of nodes, of concurrent requests and of answers lost on the way: each
+// is one atomic write of the store. Every check that a stranger or a sloppy
+// client could fail comes before that write, so that nobody but its owner uses
+// a thing up.
 //
 // # What ends a token
 //

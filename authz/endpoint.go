@@ -113,5 +113,6 @@ func (s *Server) auditRefusal(ctx context.Context, ev Event, e *Error) {
 		ev.Kind = requestFailed
 	}
 	ev.Code, ev.Rule, ev.Reason = e.Code, e.Rule, e.reason()
+	ev.Claims = nil // the client was to be told of them, and was not
 	s.audit(ctx, ev)
 }

@@ -95,20 +95,23 @@ func TestIDTokenEncrypted(t *testing.T) {
 		})
 	}
 	t.Run("OIDC-SE-7 a client whose key is gone gets no ID token in the clear, and keeps its code", func(t *testing.T) {
-		f := keyClient("kakeibo")
+		f := keyClient("kakeibo").reader()
 		jwk := publicJWK(ec.Public(), "enc-1", "")
 		jwk["use"] = "enc"
 		s := newKeyServer(t, f.jwk())
 		f.JWKS, f.JWKSURI, f.IDTokenEncryption = nil, s.URL+"/kakeibo", authz.Encryption{Alg: "ECDH-ES"}
-		b := newBank(t, clients(f), s.reachable)
-		code := f.code(b)
-		status, got := f.token(b, f.redeemable(code))
+		b := newBank(t, clients(f), s.reachable, telling(hanako()))
+		v := f.redeemable(f.codeFor(b, changed(f.pushable(), "claims", `{"id_token":{"email":null}}`), nil))
+		status, got := f.token(b, v)
 		if status != 503 || got["error"] != "server_error" || len(got) != 1 {
 			t.Errorf("%d %v", status, got)
 		}
+		if e := b.lastEvent(); e.Kind != "request_failed" || e.Claims != nil {
+			t.Errorf("the operator is told %+v", e)
+		}
 		s.publish(f.jwk(), jwk)
-		b.clock.Advance(10 * time.Minute) // the key set is looked at again
-		if status, got := f.token(b, f.redeemable(f.code(b))); status != 200 || strings.Count(got["id_token"].(string), ".") != 4 {
+		b2 := newBank(t, clients(f), s.reachable, telling(hanako()), func(c *authz.Config) { c.Store = b.config.Store }) // a node that has not seen the old keys
+		if status, got := f.token(b2, v); status != 200 || strings.Count(got["id_token"].(string), ".") != 4 {
 			t.Errorf("%d %v", status, got)
 		}
 	})

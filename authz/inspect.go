@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aikagi/aikagi/internal/beside"
 	"github.com/aikagi/aikagi/internal/grant"
 	"github.com/aikagi/aikagi/internal/jsonw"
 	"github.com/aikagi/aikagi/store"
@@ -23,13 +24,16 @@ func (s *Server) inspect(ctx context.Context, c *caller, text string, ev *Event)
 	if err != nil {
 		return nil, err
 	}
-	ev.Token, ev.Grant, ev.Subject = a.ID, a.GrantID, a.Subject
+	ev.Token, ev.Grant = a.ID, a.GrantID
 	if !c.maySee(a) {
 		return nil, refuse("FAPI2-MS-6.2-1", invalidGrant, "the token is not this caller's to ask about")
 	}
 	g, err := s.inForce(ctx, a)
 	if err != nil {
 		return nil, err
+	}
+	if ev.Subject = a.Subject; g != nil { // and not the client's own name for the customer
+		ev.Subject = g.Subject
 	}
 	p, err := s.stillGood(ctx, c, a, g)
 	if err != nil {
@@ -81,7 +85,7 @@ func (s *Server) inForce(ctx context.Context, a *token.Access) (g *kept, err err
 	if !s.now().Before(a.Expires) {
 		return nil, refuse("RFC7662-4-1", invalidGrant, "the token has expired")
 	}
-	denied := beside(func() error { return s.notDenied(ctx, a) })
+	denied := beside.Do(func() error { return s.notDenied(ctx, a) })
 	if a.GrantID != "" {
 		g, err = s.standing(ctx, a)
 	}

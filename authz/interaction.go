@@ -50,7 +50,12 @@ type Interaction struct {
 	ACRValues    []string
 	EssentialACR bool
 
-	Prompt    []string      // none, or some of login, consent, select_account (OIDC Core, 3.1.2.1)
+	// Prompt is what the pages have to do: some of login, consent and
+	// select_account, or none alone (OIDC Core, 3.1.2.1). Then there is no page:
+	// the host approves at once, or denies with LoginRequired or another of the
+	// codes that say which page it would have taken.
+	Prompt []string
+
 	UILocales []string      // languages, best first
 	LoginHint string        // who the customer may be; a stranger's text, only to fill in a field
 	MaxAge    time.Duration // how old the login may be, if HasMaxAge

@@ -553,6 +553,26 @@ func TestIntrospectionOutage(t *testing.T) {
 			}
 		})
 	}
+	t.Run("RFC7662-4-1 RFC7662-2.2-3 without the keys, and a refresh token without the store", func(t *testing.T) {
+		f := keyClient("kakeibo")
+		b := newBank(t, clients(f))
+		tokens := f.tokens(b)
+		for name, down := range map[string]func(*authz.Config){
+			"access_token": func(c *authz.Config) { c.Keys = brokenKeys{} },
+			"refresh_token": func(c *authz.Config) {
+				c.Store = &storetest.Faulty{Store: c.Store, Fail: func(_, key string) error {
+					if key[:1] == string(grant.KindGrant) {
+						return errors.New("connection refused")
+					}
+					return nil
+				}}
+			},
+		} {
+			if status, got := f.post(b.later(down), "/introspect", url.Values{"token": {tokens[name].(string)}}, nil); status != 503 || len(got) != 1 {
+				t.Errorf("%s: %d %v", name, status, got)
+			}
+		}
+	})
 	t.Run("RFC7662-4-1 without the registry", func(t *testing.T) {
 		f, api := keyClient("kakeibo"), apiClient("accounts", resource)
 		gone := false
@@ -633,6 +653,15 @@ func TestAPIClients(t *testing.T) {
 			mustRefuse(t, b, b.do(api.request(tt.path, form)), 400, "unauthorized_client", "RFC9701-3-2")
 		})
 	}
+	t.Run("RFC9701-3-2 a client that is an API as well", func(t *testing.T) {
+		f := keyClient("kakeibo")
+		f.Resource, f.GrantTypes = resource, nil // which is authorization_code alone
+		f.code(newBank(t, clients(f)))
+		f.CertificateBoundTokens = false // and its tokens are bound like anybody's
+		if got := rules(t, b.srv.CheckClient(f.Client)); !slices.Equal(got, []string{"FAPI2-SP-5.3.2.1-5"}) {
+			t.Errorf("rules %v", got)
+		}
+	})
 	t.Run("RFC9701-3-1 an API is registered like a client", func(t *testing.T) {
 		if err := b.srv.CheckClient(api.Client); err != nil {
 			t.Error(err)

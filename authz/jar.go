@@ -66,7 +66,7 @@ func (s *Server) decryptRequest(object string) (string, error) {
 		return "", refuse("RFC9101-6.1-1", invalidRequestObject, "the request object cannot be decrypted").because(err)
 	}
 	if cty != "" && !strings.EqualFold(cty, "JWT") { // RFC 7519, 5.2
-		return "", refuse("RFC9101-4-3", invalidRequestObject, "the encrypted content is not a signed JWT")
+		return "", refuse("RFC9101-4-3", invalidRequestObject, "cty of the encrypted request object is not JWT")
 	}
 	return string(content), nil
 }
@@ -170,7 +170,7 @@ func requestParameters(o jose.Claims) (form.Values, error) {
 	for _, name := range o.Names() {
 		values, ok := parameter(o, name)
 		if !ok {
-			return form.Values{}, refuse("RFC9101-4-1", invalidRequestObject, "a parameter in the request object is of another JSON type")
+			return form.Values{}, refuse("RFC9101-4-1", invalidRequestObject, name+" in the request object is of another JSON type")
 		}
 		for _, v := range values {
 			params = append(params, [2]string{name, v})

@@ -3,10 +3,12 @@ package authz_test
 import (
 	"context"
 	"encoding/json"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -36,6 +38,7 @@ func TestDetailsDecision(t *testing.T) {
 		{"RFC9396-5-1 an unknown field", "accounts", nil, raws(strings.Replace(payment, "creditorName", "colour", 1)), nil, "RFC9396-5-1"},
 		{"RFC9396-2-1 no JSON", "accounts", nil, raws("yes"), nil, "RFC9396-2-1"},
 		{"RFC9396-12-1 more than a grant holds", "accounts", nil, raws(strings.Split(strings.Repeat(account+"|", 32)+account, "|")...), nil, "RFC9396-12-1"},
+		{"RFC9396-12-1 longer than a grant holds", "accounts", nil, raws(strings.Replace(paidFrom, "DE89370400440532013000", strings.Repeat("1", 33<<10), 1)), nil, "RFC9396-12-1"},
 		{"RFC9396-3.1-2 nothing", "accounts", []string{}, raws(), nil, "host"},
 		{"RFC9396-3.1-2 no details where no scope was asked", "", nil, raws(), nil, "host"},
 		{"RFC9396-3.1-2 no scope where no details are left", "accounts", []string{}, raws(), nil, "host"},
@@ -91,6 +94,39 @@ func TestDetailsDecision(t *testing.T) {
 			if err := in.Finish(nil, br.page(in.ID), d); err == nil {
 				t.Error("approved")
 			}
+		}
+	})
+	t.Run("OIDC-AR-11 OIDC-AR-14 OIDC-IT-5 FAPI2-SP-5.3.2.2-N3 nor does it take what was asked back", func(t *testing.T) {
+		for name, ask := range map[string][2]string{"max_age": {"max_age", "60"}, "login": {"prompt", "login"}, "an ID token": {"scope", "openid accounts"}} {
+			f := keyClient("kakeibo")
+			b := newBank(t, clients(f))
+			br := &browser{b: b}
+			in, err := br.resume(br.begin(f, f.push(b, with(with(f.pushable(), "scope", "accounts"), ask[0], ask[1]))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := in.ID
+			in.Scopes, in.Prompt, in.MaxAge, in.HasMaxAge = nil, nil, 0, false
+			in.Client, in.GrantID = &authz.Client{ID: "mallory"}, "another"
+			d := b.approval()
+			d.AuthTime = d.AuthTime.Add(-time.Hour)
+			if name == "an ID token" {
+				d.AuthTime = time.Time{}
+			}
+			if err := in.Finish(nil, br.page(id), d); err == nil {
+				t.Fatalf("%s: approved", name)
+			}
+			w := httptest.NewRecorder()
+			if err := in.Finish(w, br.page(id), b.approval()); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if e := b.lastEvent(); e.Client != f.ID || e.Grant == in.GrantID {
+				t.Errorf("%s: event %+v", name, e)
+			}
+			if _, err := br.finish(id, b.approval()); err == nil { // the first decision counts, wherever the host would have it
+				t.Errorf("%s: approved again", name)
+			}
+			f.mustToken(b, f.redeemable(location(t, w.Result()).Get("code")))
 		}
 	})
 }
@@ -241,6 +277,16 @@ func TestDetailsAudience(t *testing.T) {
 			t.Error(d)
 		}
 		if d := cmp.Diff(any(values(t, atCards, atBoth, anyCard)), second.introspect(b, access)["authorization_details"]); d != "" {
+			t.Error(d)
+		}
+		b = b.later(func(c *authz.Config) { // the second has another name now
+			c.Resources = []authz.Resource{c.Resources[0], c.Resources[1]}
+			c.Resources[1].ID = "https://new.bank.example"
+		})
+		if d := cmp.Diff(any(values(t, atBank)), first.introspect(b, access)["authorization_details"]); d != "" {
+			t.Error(d)
+		}
+		if d := cmp.Diff(any(values(t, atBank)), f.introspect(b, access)["authorization_details"]); d != "" {
 			t.Error(d)
 		}
 	})

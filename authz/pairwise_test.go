@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"net/url"
 	"slices"
 	"testing"
 
@@ -111,6 +112,21 @@ func TestPairwise(t *testing.T) {
 	t.Run("OIDC-SEC-3 the bank's events have the bank's name", func(t *testing.T) {
 		byHost.info(b, byHost.tokens(b)["access_token"].(string), nil)
 		if e := b.lastEvent(); e.Subject != customer {
+			t.Errorf("%+v", e)
+		}
+		access := byHost.tokens(b)["access_token"].(string)
+		byHost.introspect(b, access)
+		if e := b.lastEvent(); e.Kind != "token_introspected" || e.Subject != customer {
+			t.Errorf("%+v", e)
+		}
+		if res := b.do(byHost.request("/revoke", byHost.authenticate(b, url.Values{"token": {access}}))); res.StatusCode != 200 {
+			t.Fatalf("revoke: %d", res.StatusCode)
+		}
+		if e := b.lastEvent(); e.Kind != "token_revoked" || e.Subject != "" || e.Grant == "" { // the token alone does not say
+			t.Errorf("%+v", e)
+		}
+		byHost.introspect(b, access)
+		if e := b.lastEvent(); e.Kind != "token_introspected" || e.Reason == "" || e.Subject != "" {
 			t.Errorf("%+v", e)
 		}
 	})

@@ -4,11 +4,15 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/aikagi/aikagi/internal/beside"
 	"github.com/aikagi/aikagi/internal/form"
 	"github.com/aikagi/aikagi/internal/grant"
 	"github.com/aikagi/aikagi/internal/jsonw"
 	"github.com/aikagi/aikagi/store"
 )
+
+// maxRecord limits what a [store.Record] holds, in bytes.
+const maxRecord = 64 << 10
 
 // requestURIPrefix begins every request_uri (RFC 9126, 2.2).
 const requestURIPrefix = "urn:ietf:params:oauth:request_uri:"
@@ -53,13 +57,13 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request, ev *Event) error {
 		Value:   req.Encode(),
 		Expires: req.Expires.Add(s.config.InteractionLifetime),
 	}
-	if len(rec.Value) > maxBody {
+	if len(rec.Value) > maxRecord {
 		return badForm(form.ErrTooLarge)
 	}
 
 	// One wait: an unanswered request is worth nothing, so that it may be
 	// stored before it is known whether the assertion is fresh.
-	stored := beside(func() error { return s.create(r.Context(), rec) })
+	stored := beside.Do(func() error { return s.create(r.Context(), rec) })
 	spent := s.spend(r.Context(), c.replay)
 	err = stored()
 	if spent != nil { // what was refused takes no room: one old assertion could fill the store

@@ -132,8 +132,7 @@ func (s *Server) meaningful(scopes, scoped, aud []string) ([]string, error) {
 		switch {
 		case slices.Contains(ownScopes, scope):
 			kept = append(kept, scope)
-		case len(at) == 0: // at none of these
-		case !slices.ContainsFunc(at, func(id string) bool { return slices.Contains(scoped, id) }):
+		case !slices.ContainsFunc(at, func(id string) bool { return slices.Contains(scoped, id) }): // at none of these, or not granted there
 		case len(at) > 1:
 			return nil, refuse("RFC9068-3-2", invalidTarget, "a scope means something at several resources: name one resource")
 		default:

@@ -113,7 +113,7 @@ var fapi2Rules = []rule{
 	}},
 	{id: "FAPI2-SP-5.3.2.1-5", remedy: "register tls_client_certificate_bound_access_tokens or dpop_bound_access_tokens as true", client: func(_ *policy, c *Client) string {
 		switch {
-		case c.Resource != "" && c.GrantTypes != nil && len(c.GrantTypes) == 0: // it gets none
+		case c.isAPI(): // it gets none
 			return ""
 		case !c.CertificateBoundTokens && !c.DPoPBoundTokens:
 			return "access tokens would not be bound to the client"
@@ -135,6 +135,17 @@ var fapi2Rules = []rule{
 			if bad := outside("response_types", t, []string{"code"}); bad != "" {
 				return bad
 			}
+		}
+		return ""
+	}},
+	{id: "OIDR-3", remedy: "register the response type code and authorization_code together", client: func(_ *policy, c *Client) string {
+		switch {
+		case c.ResponseTypes == nil: // what a client leaves out asks for nothing
+			return ""
+		case len(c.ResponseTypes) > 0 && !c.mayUse(grantCode):
+			return "response_types is there without authorization_code"
+		case len(c.ResponseTypes) == 0 && c.mayUse(grantCode):
+			return "response_types is empty"
 		}
 		return ""
 	}},

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"unicode/utf8"
@@ -135,7 +137,7 @@ func (s *Server) askedDetails(ctx context.Context, c *Client, text string, held 
 		}
 		problem, err := d.Check(ctx, c, json.RawMessage(d.text))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("DetailsType.Check of %s: %v", d.Name, err) // an Error of the host is no refusal
 		}
 		if problem != "" {
 			return nil, refuse("RFC9396-5-1", invalidAuthorizationDetails, problem)
@@ -177,8 +179,10 @@ func (s *Server) narrowDetails(ctx context.Context, req *tokenRequest, granted d
 
 // DetailsText says in the language lang, a BCP 47 tag, what each of in.Details
 // asks of the customer, for the consent page: what the type's Text says, or the
-// JSON itself where there is none. It is text, in which the client may have put
-// anything; the page escapes it.
+// JSON itself where there is none, with every character that can be seen as it
+// is and every other one escaped, such as those that turn the direction of what
+// follows. It is text, in which the client may have put anything; the page
+// escapes it.
 func (in *Interaction) DetailsText(lang string) []string {
 	var texts []string
 	for _, raw := range in.Details {
@@ -186,10 +190,26 @@ func (in *Interaction) DetailsText(lang string) []string {
 		d, err := in.server.detail(text)
 		if err == nil && d.Text != nil {
 			text = d.Text(raw, lang)
+		} else {
+			text = legible(raw)
 		}
 		texts = append(texts, text)
 	}
 	return texts
+}
+
+// jsonString is a string in what is known to be JSON.
+var jsonString = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// legible returns JSON for people. A client chooses which characters it escapes.
+func legible(raw json.RawMessage) string {
+	return jsonString.ReplaceAllStringFunc(string(raw), func(literal string) string {
+		var s string
+		if json.Unmarshal([]byte(literal), &s) != nil {
+			return literal
+		}
+		return strconv.QuoteToGraphic(s)
+	})
 }
 
 // within refuses a decision that approves more than was asked, or nothing (RFC

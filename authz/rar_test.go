@@ -202,6 +202,14 @@ func TestDetailsRefused(t *testing.T) {
 			t.Error(d)
 		}
 	})
+	t.Run("RFC9396-5-1 the words for a name without end", func(t *testing.T) {
+		f := keyClient("kakeibo")
+		b := newBank(t, clients(f), withDetails)
+		_, body := f.post(b, "/par", f.detailed(`{"type":"`+strings.Repeat("x", 1<<10)+`"}`), nil)
+		if got, want := body["error_description"], "unknown type "+strings.Repeat("x", 64)+"..."; got != want {
+			t.Errorf("%v, want %s", got, want)
+		}
+	})
 	t.Run("RFC9396-5-1 a server that knows no type", func(t *testing.T) {
 		f := keyClient("kakeibo")
 		b := newBank(t, clients(f))
@@ -216,7 +224,7 @@ func TestDetailsOutage(t *testing.T) {
 	b := newBank(t, clients(f), func(c *authz.Config) {
 		typ := paymentType
 		typ.Check = func(context.Context, *authz.Client, json.RawMessage) (string, error) {
-			return "", errors.New("no ledger")
+			return "", &authz.Error{Code: authz.AccessDenied, Err: errors.New("no ledger")} // from somewhere below; here it refuses nothing
 		}
 		c.DetailsTypes = []authz.DetailsType{typ}
 	})
@@ -325,6 +333,15 @@ func TestDetailsShown(t *testing.T) {
 			}
 		})
 	})
+	t.Run("FAPI2-SP-5.3.2.2-13 what can be seen is shown as it is, and nothing turns the line", func(t *testing.T) {
+		disguised := `{"type":"account_information","actions":["\u53e3\u5ea7","\" \\"],"note":"to \u202eyou"}`
+		shown(t, f.detailed(strings.ReplaceAll(disguised, `\u202e`, "\u202e")), func(in *authz.Interaction) {
+			want := `{"type":"account_information","actions":["口座","\" \\"],"note":"to \u202eyou"}`
+			if d := cmp.Diff([]string{want}, in.DetailsText("ja")); d != "" {
+				t.Error(d)
+			}
+		})
+	})
 	t.Run("RFC9396-2-3 two objects of one type", func(t *testing.T) {
 		shown(t, f.detailed(payment, payment), func(in *authz.Interaction) {
 			if len(in.Details) != 2 {
@@ -336,6 +353,15 @@ func TestDetailsShown(t *testing.T) {
 		b := newBank(t, clients(f), withDetails)
 		uri := f.push(b, f.detailed(payment, account))
 		b = b.later(func(c *authz.Config) { c.DetailsTypes = []authz.DetailsType{accountType} })
+		if res := (&browser{b: b}).open(f, uri); res.StatusCode != 400 {
+			t.Errorf("%d", res.StatusCode)
+		}
+	})
+	t.Run("RFC9126-7.4-1 RFC9396-10-1 a type that the client has lost by then", func(t *testing.T) {
+		f := keyClient("kakeibo")
+		b := newBank(t, clients(f), withDetails)
+		uri := f.push(b, f.detailed(payment))
+		f.DetailsTypes = []string{"account_information"}
 		if res := (&browser{b: b}).open(f, uri); res.StatusCode != 400 {
 			t.Errorf("%d", res.StatusCode)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/aikagi/aikagi/internal/beside"
 	"github.com/aikagi/aikagi/internal/grant"
 	"github.com/aikagi/aikagi/store"
 )
@@ -30,7 +31,7 @@ func (s *Server) spend(ctx context.Context, ids []replayID) error {
 	}
 	waits := make([]func() error, len(ids))
 	for i, id := range ids {
-		waits[i] = beside(func() error { return s.spendOne(ctx, id) })
+		waits[i] = beside.Do(func() error { return s.spendOne(ctx, id) })
 	}
 	var first error
 	for _, wait := range waits {
@@ -68,32 +69,6 @@ func (s *Server) replace(ctx context.Context, version string, r store.Record) er
 // forget deletes, once more if the outcome of the first time is unknown.
 func (s *Server) forget(ctx context.Context, key string) error {
 	return claim(ctx, func() error { return s.config.Store.Delete(ctx, key) })
-}
-
-// beside calls f on another goroutine and returns a function that waits for
-// its error. If f panics, that function does: net/http survives a panic on the
-// goroutine of a request, and the process survives one on no other.
-func beside(f func() error) (wait func() error) {
-	type result struct {
-		err      error
-		panicked any
-	}
-	done := make(chan result, 1)
-	go func() {
-		r := result{err: errors.New("call did not return")} // as after runtime.Goexit
-		defer func() {
-			r.panicked = recover()
-			done <- r
-		}()
-		r.err = f()
-	}()
-	return func() error {
-		r := <-done
-		if r.panicked != nil {
-			panic(r.panicked)
-		}
-		return r.err
-	}
 }
 
 // detached returns a context for what must follow a write that has been made,

@@ -23,10 +23,16 @@ type Resource struct {
 	ID string
 
 	// Scopes are those of Config.Scopes that mean something there. Where there
-	// is one Resource they may be left out: all mean something then. A token
+	// is one Resource they may be left out: all mean something then. Of
+	// several, one that has none says so by an empty list that is not nil. A token
 	// for several never has a scope that two of them know, since neither could
 	// tell what was approved (RFC 9068, 3). The scopes of OpenID Connect, such
 	// as openid, mean something to the server itself and need no API.
+	//
+	// A grant for which the client named no API goes where its scopes go: one
+	// that is given a meaning at a second API is granted there, too, once the
+	// client names it. What customers have not been asked takes a scope of its
+	// own.
 	Scopes []string
 
 	// DetailsTypes are the names of those of Config.DetailsTypes that the API
@@ -69,7 +75,7 @@ func checkResources(c *Config) (v Violations) {
 			v = append(v, Violation{"RFC9068-5-1", name + " twice", "give each API an identifier of its own"})
 		}
 		if r.Scopes == nil && len(c.Resources) > 1 {
-			v = append(v, Violation{"RFC9068-3-2", name + " without Scopes", "say which scopes mean something at which API"})
+			v = append(v, Violation{"RFC9068-3-2", name + " without Scopes", "say which scopes mean something at which API, by an empty list if none do"})
 		}
 		for _, scope := range r.Scopes {
 			if !slices.Contains(c.Scopes, scope) {

@@ -60,7 +60,7 @@ func TestResourceTokens(t *testing.T) {
 			"openid accounts cards", []string{resource, cards}, "", ""},
 		{"RFC8707-2.2-1 two when both are named", "openid accounts cards", []string{resource, cards}, []string{cards, resource},
 			"openid accounts cards", []string{cards, resource}, "", ""},
-		{"RFC8707-2.2-1 RFC9068-2.2.3-1 FAPI2-SP-5.3.2.1-14 one of two, and its scopes alone", "openid accounts cards", []string{resource, cards}, []string{cards},
+		{"RFC8707-2.2-1 RFC9728-7.4-2 RFC9068-2.2.3-1 FAPI2-SP-5.3.2.1-14 one of two, and its scopes alone", "openid accounts cards", []string{resource, cards}, []string{cards},
 			"openid cards", []string{cards}, "", ""},
 		{"RFC8707-2-2 one named twice", "openid accounts", []string{resource}, []string{resource, resource}, "openid accounts", []string{resource}, "", ""},
 		{"RFC8707-3-2 RFC9068-3-1 one by default, the one that the scopes imply", "cards", nil, nil, "cards", []string{cards}, "", ""},
@@ -216,7 +216,7 @@ func TestResourceCredentials(t *testing.T) {
 		aud                     []string
 		code, rule              string
 	}{
-		{"RFC8707-2.2-1 RFC6749-3.3-2 the scopes of the API named", "openid accounts cards history", "", []string{cards}, "cards history", []string{cards}, "", ""},
+		{"RFC8707-2.2-1 RFC6749-3.3-2 the scopes of the API named", "openid accounts cards history cards", "", []string{cards}, "cards history", []string{cards}, "", ""},
 		{"RFC9068-3-1 the API that the scope implies", "openid accounts cards", "cards", nil, "cards", []string{cards}, "", ""},
 		{"RFC8707-2.2-1 both", "accounts cards", "", []string{resource, cards}, "accounts cards", []string{resource, cards}, "", ""},
 		{"RFC9068-3-1 none named, and scopes of two", "openid accounts cards", "", nil, "", nil, "invalid_scope", "RFC9068-3-1"},

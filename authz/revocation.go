@@ -73,7 +73,10 @@ func (s *Server) revocable(ctx context.Context, c *caller, text string, ev *Even
 	if a.ClientID != c.ID {
 		return nil, errOthersToken
 	}
-	ev.Kind, ev.Token, ev.Grant, ev.Subject = tokenRevoked, a.ID, a.GrantID, a.Subject
+	ev.Kind, ev.Token, ev.Grant = tokenRevoked, a.ID, a.GrantID
+	if a.GrantID == "" || c.SubjectType != subjectPairwise { // otherwise it is the client's own name for the customer
+		ev.Subject = a.Subject
+	}
 	return func(ctx context.Context) error { return s.deny(ctx, a) }, nil
 }
 

@@ -435,6 +435,21 @@ func TestRevocationLostReplies(t *testing.T) {
 	}
 }
 
+// TestRevocationOutage: what cannot be read is not said to be revoked.
+func TestRevocationOutage(t *testing.T) {
+	f := keyClient("kakeibo")
+	b := newBank(t, clients(f))
+	tokens := f.tokens(b)
+	b = b.later(func(c *authz.Config) { c.Keys = brokenKeys{} })
+	for _, name := range []string{"access_token", "id_token"} {
+		t.Run("RFC7009-2.2-1 RFC7009-2.2.1-1 without the keys, "+name, func(t *testing.T) {
+			if status, got := f.post(b, "/revoke", url.Values{"token": {tokens[name].(string)}}, nil); status != 503 || len(got) != 1 {
+				t.Errorf("%d %v", status, got)
+			}
+		})
+	}
+}
+
 // TestRevocationHangUp: who hangs up has revoked it all the same.
 func TestRevocationHangUp(t *testing.T) {
 	for _, op := range []string{"Create", "Delete"} { // the assertion's jti; the first record of the grant

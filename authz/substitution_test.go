@@ -1,9 +1,11 @@
 package authz_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/aikagi/aikagi/authz"
@@ -34,6 +36,16 @@ func TestSubstitution(t *testing.T) {
 	if status != 200 {
 		t.Fatalf("%d %v", status, got)
 	}
+	text := func(res *http.Response) string {
+		body, _ := io.ReadAll(res.Body)
+		if res.StatusCode != 200 || strings.Count(string(body), ".") != 2 {
+			t.Fatalf("%d %s", res.StatusCode, body)
+		}
+		return string(body)
+	}
+	asked := f.asksInfo(b, got["access_token"].(string), k)
+	inquiry := f.request("/introspect", f.authenticate(b, url.Values{"token": {got["access_token"].(string)}}))
+	inquiry.Header.Set("Accept", "application/token-introspection+jwt")
 	jwts := map[string]string{
 		"client assertion":            f.signed(f.assertion(b)),
 		"request object":              f.object(f.asks(b, f.pushable())),
@@ -43,6 +55,8 @@ func TestSubstitution(t *testing.T) {
 		"access token":                got["access_token"].(string),
 		"ID token":                    got["id_token"].(string),
 		"authorization response":      response,
+		"userinfo":                    text(b.do(asked)),
+		"answer to introspection":     text(b.do(inquiry)),
 	}
 	push := func(v url.Values, proof string) *http.Response {
 		r := f.request("/par", v)
@@ -62,6 +76,9 @@ func TestSubstitution(t *testing.T) {
 		}},
 		"a request object": {"request object", 400, "invalid_request_object", func(jws string) *http.Response {
 			return push(f.authenticate(b, url.Values{"request": {jws}}), "")
+		}},
+		"an id_token_hint": {"ID token", 400, "invalid_request", func(jws string) *http.Response {
+			return push(f.authenticate(b, changed(f.pushable(), "id_token_hint", jws)), "")
 		}},
 		"a DPoP proof": {"DPoP proof", 400, "invalid_dpop_proof", func(jws string) *http.Response {
 			return push(f.authenticate(b, f.pushable()), jws)

@@ -29,11 +29,15 @@ func TestTargetsConfig(t *testing.T) {
 		{"RFC9068-2.2.3-1 a scope that means nothing anywhere", func(c *authz.Config) { c.Scopes = append(slices.Clone(c.Scopes), "gold") }, []string{"RFC9068-2.2.3-1"}},
 		{"RFC9068-2.2.3-1 openid needs no API", func(c *authz.Config) { c.Scopes = append(slices.Clone(c.Scopes), "offline_access") }, nil},
 		{"RFC9396-2-2 a type without a name", func(c *authz.Config) { c.DetailsTypes[0].Name = "" }, []string{"RFC9396-2.1-1", "RFC9396-2-2", "RFC9396-9-1"}},
+		{"RFC9396-2-2 a type whose name is no text", func(c *authz.Config) { c.DetailsTypes[0].Name = "\xff" }, []string{"RFC9396-2.1-1", "RFC9396-2-2", "RFC9396-9-1"}},
 		{"RFC9396-2-2 two types of one name", func(c *authz.Config) { c.DetailsTypes[2].Name = "payment_initiation" }, []string{"RFC9396-2.1-1", "RFC9396-2-2"}},
 		{"RFC9396-2.1-1 an API with a type that is not offered", func(c *authz.Config) { c.Resources[1].DetailsTypes = []string{"gold"} }, []string{"RFC9396-2.1-1"}},
 		{"RFC9396-9-1 a type that no API takes", func(c *authz.Config) {
 			c.Resources[0].DetailsTypes = []string{"payment_initiation", "account_information"}
 		}, []string{"RFC9396-9-1"}},
+		{"RFC9396-9-1 a type that the one API does not take", func(c *authz.Config) {
+			c.Scopes, c.Resources = []string{"accounts"}, []authz.Resource{{ID: resource, DetailsTypes: []string{"payment_initiation"}}}
+		}, []string{"RFC9396-9-1", "RFC9396-9-1"}},
 		{"RFC9396-5-1 a field twice, and one without a name", func(c *authz.Config) { c.DetailsTypes[0].Fields = []string{"a", "a", ""} }, []string{"RFC9396-5-1", "RFC9396-5-1"}},
 		{"RFC9068-5-1 RFC9396-2-2 several things", func(c *authz.Config) {
 			c.Resources[1].ID = resource
@@ -59,16 +63,19 @@ func TestTargetsConfig(t *testing.T) {
 		})
 	}
 	t.Run("RFC9396-5-1 the host's lists are copied", func(t *testing.T) {
-		fields, scopes := []string{"note"}, []string{"accounts"}
+		fields, scopes, names := []string{"note"}, []string{"accounts"}, []string{"a"}
+		resources := []authz.Resource{{ID: resource, Scopes: scopes, DetailsTypes: names}}
+		types := []authz.DetailsType{{Name: "a", Fields: fields}}
 		f := keyClient("kakeibo")
 		b := newBank(t, clients(f), func(c *authz.Config) {
-			c.Scopes = scopes
-			c.Resources = []authz.Resource{{ID: resource, Scopes: scopes, DetailsTypes: []string{"a"}}}
-			c.DetailsTypes = []authz.DetailsType{{Name: "a", Fields: fields}}
+			c.Scopes, c.Resources, c.DetailsTypes = scopes, resources, types
 		})
-		fields[0], scopes[0] = "other", "payments"
-		if status, body := f.post(b, "/par", with(f.detailed(`{"type":"a","note":1}`), "scope", "accounts"), nil); status != 201 {
-			t.Errorf("%d %v", status, body)
+		fields[0], scopes[0], names[0], resources[0].ID, types[0].Name = "other", "payments", "b", cards, "b"
+		v := with(with(f.detailed(`{"type":"a","note":1}`), "scope", "accounts"), "resource", resource)
+		tokens := f.mustToken(b, f.approved(b, v, b.approval(), nil))
+		goodFor(t, tokens, "accounts", resource)
+		if tokens["authorization_details"] == nil {
+			t.Error("the details are gone")
 		}
 	})
 }

@@ -172,6 +172,8 @@ func TestUserInfoRefused(t *testing.T) {
 		{"OIDC-UI-7 no openid", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+plain) }, 403, "insufficient_scope"},
 		{"OIDC-UI-7 a client's own token", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+own["access_token"].(string)) }, 403, "insufficient_scope"},
 		{"OIDC-UI-1 PUT", func(r *http.Request) { r.Method = "PUT" }, 405, ""},
+		{"OIDC-UI-1 HEAD", func(r *http.Request) { r.Method = "HEAD" }, 405, ""},
+		{"OIDC-UI-1 OPTIONS", func(r *http.Request) { r.Method = "OPTIONS" }, 405, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := f.asksInfo(b, access, nil)

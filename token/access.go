@@ -32,7 +32,9 @@ type Access struct {
 	// Issuer is the authorization server's identifier, an https URL (iss).
 	Issuer string
 
-	// Subject is the customer, or the client where it acts for itself (sub).
+	// Subject is the customer, or the client where it acts for itself (sub). For
+	// a client with pairwise subjects it is what that client knows the customer
+	// by, and GrantID is what leads an API to the customer.
 	Subject string
 
 	// ClientID is the client it was issued to (client_id).

@@ -61,7 +61,8 @@ type VerifierConfig struct {
 
 	// NonceSecrets, if there are any, demand a nonce of this API's in every
 	// proof (RFC 9449, 9). Each has 32 bytes or more, and all nodes share
-	// them; from the first nonces are made, by every one they are taken.
+	// them; from the first nonces are made, by every one they are taken. They
+	// may serve other purposes too: no other API's nonces are taken.
 	NonceSecrets [][]byte
 
 	// Leeway is for how long past its expiry a token is still accepted: zero,

@@ -102,7 +102,7 @@ func TestDPoP(t *testing.T) {
 		with func(r *http.Request)
 		code string // "": accepted
 	}{
-		{"RFC9449-7.1-1 a token and a proof", func(*http.Request) {}, ""},
+		{"RFC9449-7.1-1 RFC9449-6-1 a token and a proof", func(*http.Request) {}, ""},
 		{"RFC9449-7.1-6 the scheme in lower case", func(r *http.Request) { r.Header.Set("Authorization", "dpop "+p.token) }, ""},
 		{"RFC9449-7.1-6 the scheme in upper case", func(r *http.Request) { r.Header.Set("Authorization", "DPOP "+p.token) }, ""},
 		{"RFC9449-4.3-13 the other origin", func(r *http.Request) {
@@ -116,7 +116,7 @@ func TestDPoP(t *testing.T) {
 			c["htu"] = "HTTPS://API.FINBANK.EXAMPLE:443/accounts"
 			r.Header.Set("DPoP", p.sign(c))
 		}, ""},
-		{"RFC9449-7-1 no proof", func(r *http.Request) { r.Header.Del("DPoP") }, "invalid_dpop_proof"},
+		{"RFC9449-7-1 RFC9449-7.1-2 no proof", func(r *http.Request) { r.Header.Del("DPoP") }, "invalid_dpop_proof"},
 		{"RFC9449-4.3-1 two proofs", func(r *http.Request) { r.Header.Add("DPoP", p.sign(p.claims())) }, "invalid_dpop_proof"},
 		{"RFC9449-4.3-8 htm in lower case", func(r *http.Request) { r.Header.Set("DPoP", p.sign(with(p.claims(), "htm", "get"))) }, "invalid_dpop_proof"},
 		{"RFC9449-4.3-9 another path", func(r *http.Request) {
@@ -131,7 +131,7 @@ func TestDPoP(t *testing.T) {
 			r.Header.Set("DPoP", p.sign(with(p.claims(), "ath", other.claims()["ath"])))
 		}, "invalid_dpop_proof"},
 		{"CT-RS-1 iat an hour ago", func(r *http.Request) { r.Header.Set("DPoP", p.sign(with(p.claims(), "iat", now.Unix()-3600))) }, "invalid_dpop_proof"},
-		{"RFC9449-4.3-12b the proof of another key", func(r *http.Request) {
+		{"RFC9449-4.3-12b RFC9449-7.1-2 the proof of another key", func(r *http.Request) {
 			c := other.claims()
 			c["ath"] = p.claims()["ath"]
 			r.Header.Set("DPoP", other.sign(c))

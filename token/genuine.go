@@ -47,11 +47,11 @@ func (v *Verifier) genuine(ctx context.Context, token string) (*Access, error) {
 // read returns what the token says, in whichever of the accepted forms it is.
 // A JWT has dots and the others have none, so that no token is tried as two.
 func (v *Verifier) read(ctx context.Context, token string) (jose.Claims, *Access, error) {
-	switch opaque := !strings.Contains(token, "."); {
-	case opaque && v.config.Opaque != nil:
-		return v.config.Opaque.open(token)
-	case opaque && v.config.Introspect != nil:
+	switch {
+	case v.asks(token):
 		return v.introspect(ctx, token)
+	case v.config.Opaque != nil && !strings.Contains(token, "."):
+		return v.config.Opaque.open(token)
 	}
 	return readJWT(ctx, v.config.Keys, v.config.Algorithms, token)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/aikagi/aikagi/internal/fetch"
 	"github.com/aikagi/aikagi/internal/jose"
+	"github.com/aikagi/aikagi/mtls"
 )
 
 // An Introspector asks the authorization server what a token says, for tokens
@@ -22,7 +23,8 @@ import (
 //
 // Every request asks anew: nothing is cached, so that a revocation bites at
 // once (RFC 7662, 4). Where that is too dear, the issuer's [Opaque] or JWTs cost
-// no question. An answer that is encrypted is refused.
+// no question, and neither does a request that has no certificate, or no good
+// proof where it says DPoP. An answer that is encrypted is refused.
 type Introspector struct {
 	// URL is the introspection endpoint, an https URL.
 	URL string
@@ -33,8 +35,10 @@ type Introspector struct {
 
 	// HTTP makes the requests. Its transport decides whom to trust, and holds
 	// the client certificate where that is what authenticates this API. It must
-	// be given. Redirects are not followed and cookies not kept, whatever it
-	// says, and a question takes five seconds at most.
+	// be given, and should keep as many idle connections as it has requests
+	// under way: a TLS handshake costs more than the question. Redirects are not
+	// followed and cookies not kept, whatever it says, and a question takes five
+	// seconds at most.
 	HTTP *http.Client
 
 	// Authenticate, if not nil, adds to a request what authenticates this API,
@@ -69,14 +73,14 @@ func (i *Introspector) check(fail func(format string, args ...any)) {
 
 // ask returns the answer as it came, a JWT if it is any good.
 func (i *Introspector) ask(ctx context.Context, token string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}, "client_id": {i.ClientID}}
 	if i.Authenticate != nil {
 		if err := i.Authenticate(ctx, form); err != nil {
 			return "", fmt.Errorf("token: introspection: %w", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.URL, strings.NewReader(form.Encode()))
 	if err != nil {
 		return "", fmt.Errorf("token: introspection: %w", err)
@@ -96,36 +100,55 @@ func (i *Introspector) ask(ctx context.Context, token string) (string, error) {
 }
 
 // readAnswer returns the body of an answer of the right kind. Any status but
-// 200 is no answer: an inactive token is none of them (RFC 7662, 2.2).
+// 200 is no answer: an inactive token is none of them (RFC 7662, 2.2). The body
+// is read whatever it is, since the connection is lost with what is left of it.
 func readAnswer(res *http.Response) (string, error) {
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1)) // if too long, it is malformed
 	if res.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("token: introspection: the server answered %d", res.StatusCode)
+	}
+	if err != nil {
+		return "", fmt.Errorf("token: introspection: %w", err)
 	}
 	media, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if err != nil || media != mediaIntrospection || res.Header.Get("Content-Encoding") != "" {
 		return "", unconfirmed("RFC9701-I-1", errors.New("the answer is no "+mediaIntrospection))
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err != nil {
-		return "", fmt.Errorf("token: introspection: %w", err)
-	}
-	return string(body), nil // if too long, it is malformed
+	return string(body), nil
 }
 
 func unconfirmed(rule string, err error) *Error {
 	return wrapToken(rule, "the authorization server did not confirm the token", err)
 }
 
+// asks reports whether the authorization server is to be asked about a token.
+func (v *Verifier) asks(token string) bool {
+	return v.config.Introspect != nil && !strings.Contains(token, ".")
+}
+
+// worthAsking refuses what no answer could make good, so that who has nothing
+// but a made-up token cannot have us ask about it, and a demand for a nonce
+// costs no question.
+func (v *Verifier) worthAsking(r *http.Request, scheme, token string) error {
+	switch {
+	case !isB64Token(token):
+		return unreadable(token, "", nil)
+	case scheme == schemeDPoP:
+		_, err := v.proof(r, token)
+		return err
+	case len(mtls.Chain(r)) == 0:
+		return errNoCertificate()
+	}
+	return nil
+}
+
 // introspect returns what the authorization server says the token says.
 func (v *Verifier) introspect(ctx context.Context, token string) (c jose.Claims, a *Access, err error) {
-	if !isB64Token(token) {
-		return c, nil, unreadable(token, "", nil)
-	}
 	answer, err := v.config.Introspect.ask(ctx, token)
 	if err != nil {
 		return c, nil, err
 	}
-	if c, err = v.readAnswer(ctx, answer); err != nil {
+	if c, err = v.verifyAnswer(ctx, answer); err != nil {
 		return c, nil, err
 	}
 	switch active, ok := c.Bool("active"); {
@@ -139,12 +162,15 @@ func (v *Verifier) introspect(ctx context.Context, token string) (c jose.Claims,
 	}
 	delete(a.Extra, "active")
 	delete(a.Extra, "token_type")
+	if len(a.Extra) == 0 {
+		a.Extra = nil
+	}
 	return c, a, nil
 }
 
-// readAnswer returns the token_introspection of an answer that the issuer
+// verifyAnswer returns the token_introspection of an answer that the issuer
 // signed, for us and just now (FAPI 2.0 MS, 5.5.2-2; RFC 9701, 5).
-func (v *Verifier) readAnswer(ctx context.Context, compact string) (none jose.Claims, err error) {
+func (v *Verifier) verifyAnswer(ctx context.Context, compact string) (none jose.Claims, err error) {
 	const rule = "FAPI2-MS-5.5.2-2"
 	t, err := jose.Parse(compact, maxAnswer)
 	if err != nil {

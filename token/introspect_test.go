@@ -6,12 +6,14 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,8 +148,19 @@ func TestIntrospect(t *testing.T) {
 		if got := s.head.Values("Accept"); len(got) != 1 || got[0] != mediaIntrospection {
 			t.Errorf("Accept %q", got)
 		}
+		if got := s.head.Get("Accept-Encoding"); got != "identity" {
+			t.Errorf("Accept-Encoding %q", got)
+		}
 		if got := s.head.Get("Content-Type"); got != "application/x-www-form-urlencoded" {
 			t.Errorf("Content-Type %q", got)
+		}
+	})
+	t.Run("RFC7662-2.2-2 it says nothing that a token does not", func(t *testing.T) {
+		got, err := newServer(t, answer(goodAnswer(t).compact(t))).check(t)
+		want := goodAccess()
+		want.ID = ""
+		if d := cmp.Diff(want, got); d != "" || err != nil {
+			t.Errorf("%v (-want +got)\n%s", err, d)
 		}
 	})
 	t.Run("RFC7662-4-3 nothing is kept", func(t *testing.T) {
@@ -183,6 +196,41 @@ func TestIntrospect(t *testing.T) {
 			t.Error("the authorization server was asked")
 		}
 	})
+}
+
+// Anybody can make up a token, and a question costs two servers a signature each.
+func TestNotWorthAsking(t *testing.T) {
+	s := newServer(t, answer(goodAnswer(t).compact(t)))
+	p := newProver(t)
+	p.token = reference
+	for _, tt := range []struct {
+		name       string
+		with       func(*http.Request)
+		nonces     bool
+		code, rule string
+	}{
+		{"RFC8705-3-3 no certificate", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+reference) }, false, "invalid_token", "RFC8705-3-3"},
+		{"RFC9449-7-1 no proof", func(r *http.Request) { r.Header.Del("DPoP") }, false, "invalid_dpop_proof", "RFC9449-7-1"},
+		{"RFC9449-4.3-12a the proof of another token", func(r *http.Request) {
+			r.Header.Set("DPoP", newProver(t).request().Header.Get("DPoP"))
+		}, false, "invalid_dpop_proof", "RFC9449-4.3-12a"},
+		{"RFC9449-9-1 no nonce", func(*http.Request) {}, true, "use_dpop_nonce", "RFC9449-4.3-10"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := p.request()
+			tt.with(r)
+			_, err := guard(t, func(c *token.VerifierConfig) {
+				c.Introspect = s.introspector()
+				if tt.nonces {
+					c.NonceSecrets = [][]byte{make([]byte, 32)}
+				}
+			}).Check(r, token.Require{})
+			refused(t, err, 401, tt.code, tt.rule)
+			if s.asked != 0 {
+				t.Error("the authorization server was asked")
+			}
+		})
+	}
 }
 
 // What the authorization server says goes through the checks of any token.
@@ -238,7 +286,7 @@ func TestIntrospectedToken(t *testing.T) {
 			refused(t, err, status, code, tt.rule)
 		})
 	}
-	t.Run("RFC9449-7.1-1 the catalogue's answer, of a token bound to a key", func(t *testing.T) {
+	t.Run("RFC9449-7.1-1 RFC9449-6-1 the catalogue's answer, of a token bound to a key", func(t *testing.T) {
 		s := newServer(t, answer(kinds(t)["introspection"]))
 		p := newProver(t)
 		p.token = reference
@@ -315,6 +363,14 @@ func TestIntrospectionResponse(t *testing.T) {
 			refused(t, err, 401, "invalid_token", "RFC9701-I-1")
 		})
 	}
+	t.Run("RFC9701-I-1 in an encoding that was not asked for", func(t *testing.T) {
+		_, err := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", mediaIntrospection)
+			w.Header().Set("Content-Encoding", "br")
+			io.WriteString(w, goodAnswer(t).compact(t))
+		}).check(t)
+		refused(t, err, 401, "invalid_token", "RFC9701-I-1")
+	})
 	t.Run("RFC9701-I-1 plain JSON, as it should be in RFC 7662", func(t *testing.T) {
 		_, err := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -392,17 +448,49 @@ func TestIntrospectionOutage(t *testing.T) {
 		_, err := newServer(t, answer(good)).check(t, func(c *token.VerifierConfig) { c.Keys = noKeys{} })
 		out(t, err)
 	})
-	t.Run("the server does not answer", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			c := config(t)
-			c.Introspect = &token.Introspector{URL: "https://as.finbank.example/introspect", ClientID: api, HTTP: &http.Client{Transport: never{}}}
-			start := time.Now()
+	for name, authenticate := range map[string]func(context.Context, url.Values) error{
+		"the server does not answer": nil,
+		"the key that signs for this API does not answer": func(ctx context.Context, _ url.Values) error {
+			<-ctx.Done()
+			return ctx.Err()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := config(t)
+				c.Introspect = &token.Introspector{URL: "https://as.finbank.example/introspect", ClientID: api,
+					HTTP: &http.Client{Transport: never{}}, Authenticate: authenticate}
+				start := time.Now()
+				_, err := verifier(t, c).Check(request(t, "Bearer "+reference), token.Require{})
+				out(t, err)
+				if took := time.Since(start); took != 5*time.Second {
+					t.Errorf("waited %v, want 5s", took)
+				}
+			})
+		})
+	}
+	t.Run("the connection survives a bad answer", func(t *testing.T) {
+		var conns atomic.Int32
+		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			io.WriteString(w, strings.Repeat("a", 10<<10))
+		}))
+		srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+			if s == http.StateNew {
+				conns.Add(1)
+			}
+		}
+		srv.StartTLS()
+		defer srv.Close()
+		c := config(t)
+		c.Introspect = &token.Introspector{URL: srv.URL, ClientID: api, HTTP: srv.Client()}
+		for range 3 {
 			_, err := verifier(t, c).Check(request(t, "Bearer "+reference), token.Require{})
 			out(t, err)
-			if took := time.Since(start); took != 5*time.Second {
-				t.Errorf("waited %v, want 5s", took)
-			}
-		})
+		}
+		if n := conns.Load(); n != 1 {
+			t.Errorf("%d connections for three questions", n)
+		}
 	})
 }
 

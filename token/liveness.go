@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/aikagi/aikagi/internal/beside"
 	"github.com/aikagi/aikagi/internal/grant"
 	"github.com/aikagi/aikagi/store"
 )
@@ -23,10 +24,9 @@ func (v *Verifier) alive(ctx context.Context, a *Access) error {
 	if !isGrantID(a.GrantID) {
 		return refuseToken("FAPI2-SP-5.3.4-3", "the token's grant is unknown")
 	}
-	denied := make(chan error, 1)
-	go func() { denied <- v.notDenied(ctx, a) }()
+	denied := beside.Do(func() error { return v.notDenied(ctx, a) })
 	granted := v.stands(ctx, a.GrantID)
-	if err := <-denied; granted == nil {
+	if err := denied(); granted == nil {
 		return err
 	}
 	return granted

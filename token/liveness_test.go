@@ -106,6 +106,38 @@ func TestRevokedToken(t *testing.T) {
 	})
 }
 
+// A crashing store panics, as a driver may.
+type crashing struct {
+	store.Store
+	kind string
+}
+
+func (c crashing) Get(ctx context.Context, key string) (store.Record, error) {
+	if strings.HasPrefix(key, c.kind) {
+		panic("driver: nil map")
+	}
+	return c.Store.Get(ctx, key)
+}
+
+// net/http survives the panic of a handler, if it is on the handler's goroutine.
+func TestLivenessPanics(t *testing.T) {
+	for _, kind := range []string{"g", "d"} {
+		t.Run(kind, func(t *testing.T) {
+			a := good(t)
+			claim("grant_id", grantID)(a)
+			a.config = func(c *token.VerifierConfig) {
+				c.Liveness = crashing{revokes(t, "x", now.Add(time.Hour)), kind}
+			}
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic was lost")
+				}
+			}()
+			a.try(t)
+		})
+	}
+}
+
 // A slow store answers after a second.
 type slow struct{ store.Store }
 

@@ -41,6 +41,16 @@ func (v *Verifier) takeProofs() (err error) {
 // proved returns the request's proof if it is good and of the key that the
 // token is bound to (RFC 9449, 7.1 and 4.3). It has yet to be spent.
 func (v *Verifier) proved(r *http.Request, token string, a *Access) (*dpop.Proof, error) {
+	p, err := v.proof(r, token)
+	if err == nil && p.JKT != a.Confirmation.JKT {
+		return nil, refuseToken("RFC9449-4.3-12b", "the token is bound to another key")
+	}
+	return p, err
+}
+
+// proof returns the request's proof if it is good for the token, by whatever
+// key.
+func (v *Verifier) proof(r *http.Request, token string) (*dpop.Proof, error) {
 	p, err := v.proofs.Verify(dpop.Request{Header: r.Header, Method: r.Method, URLs: v.urls(r), AccessToken: token})
 	if errors.Is(err, dpop.ErrNone) {
 		return nil, &Error{Status: 401, Code: invalidDPoPProof, Rule: "RFC9449-7-1", Description: "there is no DPoP proof"}
@@ -48,13 +58,7 @@ func (v *Verifier) proved(r *http.Request, token string, a *Access) (*dpop.Proof
 	if e := (*dpop.Error)(nil); errors.As(err, &e) {
 		return nil, &Error{Status: 401, Code: e.Code, Rule: e.Rule, Description: e.Description}
 	}
-	if err != nil {
-		return nil, err
-	}
-	if p.JKT != a.Confirmation.JKT {
-		return nil, refuseToken("RFC9449-4.3-12b", "the token is bound to another key")
-	}
-	return p, nil
+	return p, err
 }
 
 // urls returns what the htu of a proof in r may be.

@@ -14,9 +14,10 @@ import (
 // concurrent use.
 //
 // It accepts JWTs (RFC 9068), and if it is so configured opaque tokens, that are
-// bound to a client's certificate (RFC 8705, 3) and come with it on the same TLS connection, which must end in this
-// process, or that are bound to a client's key and come with a fresh proof of
-// it (RFC 9449, 7). A token that is bound to nothing is refused.
+// bound to a client's certificate (RFC 8705, 3) and come with it on the same TLS
+// connection, which must end in this process, or that are bound to a client's
+// key and come with a fresh proof of it (RFC 9449, 7). A token that is bound to
+// nothing is refused.
 type Verifier struct {
 	config VerifierConfig
 	proofs *dpop.Verifier // nil: DPoP is not accepted
@@ -124,10 +125,16 @@ func (v *Verifier) decide(r *http.Request, req Require, c *checked) (scheme stri
 // recognize fills in c.access if the token is good and in the hands of the one
 // it was issued to. It returns the proof of that, if it was one.
 func (v *Verifier) recognize(r *http.Request, scheme string, c *checked) (proof *dpop.Proof, err error) {
+	// Cheap before dear: a token that comes with nothing to prove it by costs no
+	// question to the authorization server, and a stolen one none to the store.
+	if v.asks(c.token) {
+		if err = v.worthAsking(r, scheme, c.token); err != nil {
+			return nil, err
+		}
+	}
 	if c.access, err = v.genuine(r.Context(), c.token); err != nil {
 		return nil, err
 	}
-	// Cheap before dear: a stolen token costs no question to the store.
 	if proof, err = v.bound(r, scheme, c.token, c.access); err != nil {
 		return nil, err
 	}
@@ -158,10 +165,14 @@ func (v *Verifier) bound(r *http.Request, scheme, token string, a *Access) (*dpo
 func certified(r *http.Request, a *Access) error {
 	chain := mtls.Chain(r)
 	if len(chain) == 0 {
-		return refuseToken("RFC8705-3-3", "the connection has no client certificate")
+		return errNoCertificate()
 	}
 	if !mtls.MatchThumbprint(chain[0], a.Confirmation.X5T) {
 		return refuseToken("RFC8705-3-3", "the token is bound to another certificate")
 	}
 	return nil
+}
+
+func errNoCertificate() *Error {
+	return refuseToken("RFC8705-3-3", "the connection has no client certificate")
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -51,10 +52,10 @@ func newBank(s *settings, log *slog.Logger) (*bank, error) {
 	if b.as, err = authz.New(b.config(memory, secrets, log)); err != nil {
 		return nil, err
 	}
+	if err := b.checkPaths(); err != nil {
+		return nil, err
+	}
 	for _, a := range s.apis {
-		if b.taken(a.path) {
-			return nil, fmt.Errorf("resource: %s is a path of the bank itself; choose another", a.path)
-		}
 		guard, err := s.guard(a, memory, secrets, log)
 		if err != nil {
 			return nil, err
@@ -62,7 +63,7 @@ func newBank(s *settings, log *slog.Logger) (*bank, error) {
 		b.guards = append(b.guards, guard)
 	}
 	if s.httpSignatures {
-		b.signing, err = newSigning(s)
+		b.signing, err = newSigning(s, log)
 	}
 	return b, err
 }
@@ -131,6 +132,17 @@ func logRefusals(log *slog.Logger) func(context.Context, *token.Access, error) {
 		}
 		log.WarnContext(ctx, "bank", "endpoint", "resource", "client", a.ClientID, "grant", a.GrantID, "reason", err)
 	}
+}
+
+// checkPaths reports the resources whose paths are the bank's own.
+func (b *bank) checkPaths() error {
+	var errs []error
+	for _, a := range b.apis {
+		if b.taken(a.path) {
+			errs = append(errs, fmt.Errorf("resource: %s is a path of the bank itself; choose another", a.path))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // taken reports whether path is one of the bank's own.

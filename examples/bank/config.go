@@ -177,7 +177,11 @@ func (c *configFile) address(member string, required bool) string {
 	if v == "" {
 		return ""
 	}
-	if _, port, err := net.SplitHostPort(v); err != nil || port == "" {
+	_, port, err := net.SplitHostPort(v)
+	if err == nil && port != "" {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil || port == "" {
 		c.bad(member, fmt.Sprintf("%q is not an address", v), remedy)
 	}
 	return v
@@ -229,7 +233,8 @@ func (c *configFile) certificate() tls.Certificate {
 
 func (c *configFile) authorities() *mtls.Authorities {
 	var pems [][]byte
-	for _, name := range c.strings("client_ca") {
+	names := c.strings("client_ca")
+	for _, name := range names {
 		if b := c.contents("client_ca", name); b != nil {
 			pems = append(pems, b)
 		}
@@ -239,7 +244,7 @@ func (c *configFile) authorities() *mtls.Authorities {
 	}
 	a, err := mtls.ParseAuthorities(pems...)
 	if err != nil {
-		c.bad("client_ca", err.Error(), "name PEM files with certificates of authorities")
+		c.bad("client_ca", fmt.Sprintf("%s: %v", strings.Join(names, ", "), err), "name PEM files with certificates of authorities, a self-signed one among them")
 	}
 	return a
 }
@@ -277,7 +282,9 @@ func (c *configFile) clients(profiles []authz.Profile) *authz.ClientList {
 	}
 	list, err := authz.LoadClients(b)
 	if err != nil {
-		c.bad("clients", fmt.Sprintf("%s: %v", c.path(name), err), remedy)
+		for line := range strings.Lines(err.Error()) { // one for each client
+			c.bad("clients", c.path(name)+": "+strings.TrimSpace(line), remedy)
+		}
 		return nil
 	}
 	for _, client := range list.All() {

@@ -158,16 +158,17 @@ func consentToPayment(t *testing.T, x *extended) {
 func badDetails(t *testing.T, x *extended) {
 	replaced := func(old, to string) string { return "[" + strings.Replace(askedPayment, old, to, 1) + "]" }
 	for name, details := range map[string]string{
-		"unknown type":               replaced("payment_initiation", "loan"),
-		"unknown field":              replaced(`"creditorName"`, `"x7":1,"creditorName"`),
-		"unknown field inside":       replaced(`"currency"`, `"x7":1,"currency"`),
-		"no amount":                  replaced(`,"amount":"123.50"`, ""),
-		"an amount that is none":     replaced("123.50", "-1"),
-		"a number as amount":         replaced(`"123.50"`, "123.50"),
-		"no creditor":                replaced(`"creditorName":"<b>Merchant</b> & Co",`, ""),
-		"another customer's account": replaced(`"creditorName"`, `"debtorAccount":{"id":"7654321"},"creditorName"`),
-		"no accounts":                `[{"type":"account_information","accounts":[]}]`,
-		"an account of nobody":       `[{"type":"account_information","accounts":["1"]}]`,
+		"unknown type":                  replaced("payment_initiation", "loan"),
+		"unknown field":                 replaced(`"creditorName"`, `"x7":1,"creditorName"`),
+		"unknown field inside":          replaced(`"currency"`, `"x7":1,"currency"`),
+		"no amount":                     replaced(`,"amount":"123.50"`, ""),
+		"an amount that is none":        replaced("123.50", "-1"),
+		"a number as amount":            replaced(`"123.50"`, "123.50"),
+		"no creditor":                   replaced(`"creditorName":"<b>Merchant</b> & Co",`, ""),
+		"a creditor who turns the line": replaced(`Merchant`, `Mer\u202echant`),
+		"another customer's account":    replaced(`"creditorName"`, `"debtorAccount":{"id":"7654321"},"creditorName"`),
+		"no accounts":                   `[{"type":"account_information","accounts":[]}]`,
+		"an account of nobody":          `[{"type":"account_information","accounts":["1"]}]`,
 	} {
 		f := x.flowFor("openid")
 		f.ask.Set("authorization_details", details)
@@ -186,7 +187,7 @@ func consentToClaims(t *testing.T, x *extended) {
 	b := x.browser(t)
 	b.get(t, f.address(nil))
 	b.form(t, url.Values{"login": {"hanako"}, "password": {"pw"}})
-	if !strings.Contains(b.body, message("en", "consent.claims", "name, email")) {
+	if !strings.Contains(b.body, message("en", "consent.claims", "name, e-mail address")) {
 		t.Errorf("consent page:\n%s", b.body)
 	}
 	b.form(t, url.Values{"approve": {"1"}})

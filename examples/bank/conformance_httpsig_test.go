@@ -51,6 +51,9 @@ func TestConformanceHTTPSignatures(t *testing.T) {
 					})
 				})
 			}
+			if log := v.stderr.String(); !strings.Contains(log, "httpsig: invalid_signature: ") || !strings.Contains(log, "FAPI2-HS-5.3.2-5") {
+				t.Errorf("what was refused is not in the log:\n%s", log)
+			}
 		})
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"regexp"
 	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/aikagi/aikagi/authz"
 )
@@ -101,11 +103,17 @@ func checkPayment(_ context.Context, _ *authz.Client, raw json.RawMessage) (stri
 		return "instructedAmount has no currency and amount", nil
 	case p.CreditorName == "", p.CreditorAccount.IBAN == "":
 		return "creditorName or creditorAccount is missing", nil
+	case strings.ContainsFunc(p.CreditorName+p.CreditorAccount.IBAN, unseen):
+		return "creditorName or creditorAccount has characters that cannot be seen", nil
 	case p.DebtorAccount != nil && p.DebtorAccount.ID != ordinary().ID:
 		return "debtorAccount names an account that does not exist", nil
 	}
 	return "", nil
 }
+
+// unseen reports whether r has no shape of its own on the consent page. Such
+// characters can turn the direction of the words beside them.
+func unseen(r rune) bool { return !unicode.IsGraphic(r) }
 
 // readExactly reads raw into v. A member of an inner object that nobody knows
 // could change what the rest means.

@@ -117,6 +117,9 @@ func readKeys(b []byte) (found foundKeys, err error) {
 		if jwk.Alg != "" {
 			alg = jwk.Alg
 		}
+		if alg == "RS256" { // FAPI 2.0 Security Profile, 5.4.1-1: nothing would be signed with it
+			return found, fmt.Errorf("key %d of %d: alg is RS256; an RSA key signs PS256", i+1, len(set))
+		}
 		found.sign = append(found.sign, token.PrivateKey{ID: jwk.Kid, Algorithm: alg, Signer: signer})
 	}
 	return found, nil

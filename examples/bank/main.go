@@ -144,10 +144,8 @@ func runConfig(ctx context.Context, name string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, 2, fmt.Errorf("%s: %s", name, asMembers.Replace(err.Error())))
 	}
-	for _, c := range s.clients.All() {
-		if err := b.as.CheckClient(c); err != nil {
-			fmt.Fprintf(stderr, "bank: warning: client %q will be refused: %s\n", c.ID, asMembers.Replace(err.Error()))
-		}
+	for _, warning := range b.warnings(ctx) {
+		fmt.Fprintf(stderr, "bank: warning: %s\n", warning)
 	}
 	listeners, err := b.listeners()
 	if err != nil {

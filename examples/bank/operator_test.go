@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -63,6 +65,47 @@ func TestConfigRemediesNameMembers(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+// A slip of the pen in the clients' file, or what the bank cannot give them, is
+// told at the start, in the order of the clients.
+func TestConfigWarns(t *testing.T) {
+	dir, config := configDir(t)
+	config["keys"], config["clients"] = "keys.json", "clients.json"
+	for name, text := range map[string]string{
+		"keys.json": `{"keys":[` + strings.Replace(rfcEC, `"use":"enc",`, "", 1) + `]}`,
+		"clients.json": `[
+			{"client_id": "b", "client_name#ja": "あ", "logo_uri": "https://b.example/", "id_token_signed_response_alg": "ES256"},
+			{"client_id": "a", "access_token_fromat": "opaque", "scope": "accounts money", "authorization_details_types": ["loan"],
+			 "id_token_signed_response_alg": "PS256"}]`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := readConfig(writeConfig(t, dir, config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := newBank(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(b.warnings(t.Context()), "\n")
+	want := []string{
+		`client "a" will be refused: `, `client "a": "access_token_fromat" is not a member`, `client "a": scope has "money"`,
+		`client "a": authorization_details_types has "loan"`, `client "a": id_token_signed_response_alg is "PS256"`, `client "b" will be refused: `,
+	}
+	for at, text := 0, got; at < len(want); at++ {
+		_, after, ok := strings.Cut(text, want[at])
+		if !ok {
+			t.Fatalf("no warning, or not in its place: %s\n%s", want[at], got)
+		}
+		text = after
+	}
+	if n := strings.Count(got, "client \""); n != len(want) {
+		t.Errorf("%d warnings, want %d:\n%s", n, len(want), got)
+	}
 }
 
 // Whoever gives wrong arguments is told which, before the usage.

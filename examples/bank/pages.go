@@ -56,12 +56,23 @@ func (p page) Scope(scope string) string {
 	return scope
 }
 
-// List returns names one after the other.
-func (p page) List(names []string) string {
-	if p.Lang == "ja" {
-		return strings.Join(names, "、")
+// Claims returns the names of claims in words, one after the other. One that
+// has none is shown as it is, and one in several languages once (OIDC Core, 5.2).
+func (p page) Claims(names []string) string {
+	var words []string
+	for _, name := range names {
+		plain, _, _ := strings.Cut(name, "#")
+		if _, ok := messages["claim."+plain]; ok {
+			name = p.T("claim." + plain)
+		}
+		if !slices.Contains(words, name) {
+			words = append(words, name)
+		}
 	}
-	return strings.Join(names, ", ")
+	if p.Lang == "ja" {
+		return strings.Join(words, "、")
+	}
+	return strings.Join(words, ", ")
 }
 
 // Yen returns an amount with its thousands apart.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,23 +67,28 @@ func readAPI(path string, raw json.RawMessage) (api, error) {
 		return a, err
 	}
 	var seconds *int64
+	var wrong []string
 	for name, p := range map[string]any{"scopes": &a.scopes, "authorization_details_types": &a.details, "acr_values": &a.acr, "max_age": &seconds} {
 		v, ok := m[name]
 		if ok && (string(v) == "null" || json.Unmarshal(v, p) != nil) {
-			return a, errors.New(name + " has another type")
+			wrong = append(wrong, name+" has another type")
 		}
 		delete(m, name)
 	}
 	for name := range m {
-		return a, fmt.Errorf("%q is not a member", name)
+		wrong = append(wrong, strconv.Quote(name)+" is not a member")
 	}
-	if seconds == nil {
-		return a, nil
+	if seconds != nil {
+		if *seconds < 1 || *seconds > 1<<31-1 {
+			wrong = append(wrong, "max_age is "+strconv.FormatInt(*seconds, 10))
+		} else {
+			a.maxAge = time.Duration(*seconds) * time.Second
+		}
 	}
-	if *seconds < 1 || *seconds > 1<<31-1 {
-		return a, fmt.Errorf("max_age is %d", *seconds)
+	if wrong != nil {
+		slices.Sort(wrong)
+		return a, errors.New(strings.Join(wrong, ", "))
 	}
-	a.maxAge = time.Duration(*seconds) * time.Second
 	return a, nil
 }
 
@@ -91,7 +97,7 @@ func readAPI(path string, raw json.RawMessage) (api, error) {
 func (c *configFile) checkPath(member, p string) {
 	u, err := url.Parse(p)
 	if err != nil || u.Path != p || p != path.Clean("/"+p) || p == "/" || strings.ContainsAny(p, "{} ") || strings.HasPrefix(p, "/.well-known") {
-		c.bad(member, fmt.Sprintf("%q is not a path", p), "give an absolute path without escapes and not below /.well-known, such as /resource")
+		c.bad(member, fmt.Sprintf("%q is not a path", p), "give an absolute path such as /resource, without escapes, blanks, braces or a slash at the end, and not below /.well-known")
 	}
 }
 

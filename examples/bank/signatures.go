@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/aikagi/aikagi/authz"
@@ -18,15 +19,20 @@ type signing struct {
 	responses *httpsig.Signer
 }
 
-// newSigning returns the two halves for a bank with these settings.
-func newSigning(s *settings) (*signing, error) {
-	requests, err := httpsig.NewVerifier(httpsig.VerifierConfig{Draft: httpsig.Draft01, Origins: s.origins(), Keys: s.clientKeys})
+// newSigning returns the two halves for a bank with these settings. What they
+// refuse or cannot do goes to log.
+func newSigning(s *settings, log *slog.Logger) (*signing, error) {
+	audit := func(ctx context.Context, err error) {
+		log.WarnContext(ctx, "bank", "endpoint", "resource", "reason", err)
+	}
+	requests, err := httpsig.NewVerifier(httpsig.VerifierConfig{Draft: httpsig.Draft01, Origins: s.origins(), Keys: s.clientKeys, Audit: audit})
 	if err != nil {
 		return nil, err
 	}
 	responses, err := httpsig.NewSigner(httpsig.SignerConfig{
 		Draft: httpsig.Draft01, Origins: s.origins(), Key: s.responseKey,
 		Cover: []string{"content-type", "www-authenticate", "x-fapi-interaction-id"},
+		Audit: audit,
 	})
 	if err != nil {
 		return nil, err

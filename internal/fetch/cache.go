@@ -74,7 +74,8 @@ type entry struct {
 
 // Get returns the document at url, from the cache if it is fresh there. If it
 // cannot be fetched, the last good one serves for another hour, and after that
-// the error of the last try.
+// the error of the last try. In that hour one caller at a time waits for the
+// next try and the others for nothing.
 //
 // If ctx ends before there is an answer, Get returns its error and the fetch
 // goes on. The document is shared and must not be changed.
@@ -108,9 +109,9 @@ func (c *Cache) get(ctx context.Context, url string, force bool) ([]byte, error)
 		}
 		e.flight = make(chan struct{})
 		go c.fetch(context.WithoutCancel(ctx), url, e)
-	} else if !force && now.Before(e.fresh) {
+	} else if !force && (now.Before(e.fresh) || e.failures > 0 && now.Before(e.stale)) {
 		defer c.mu.Unlock()
-		return e.body, nil // another caller's Refresh is no reason to wait
+		return e.body, nil // another caller's Refresh, or try of what failed before, is no reason to wait
 	}
 	flight := e.flight
 	c.mu.Unlock()

@@ -425,6 +425,37 @@ func TestSingleFlight(t *testing.T) {
 	})
 }
 
+// A server that swallows every question costs each try its whole timeout: that
+// must not be all callers' time, once a minute for an hour.
+func TestSlowFailure(t *testing.T) {
+	t.Run("who can do with the old document does not wait for another try", func(t *testing.T) {
+		f := newFintech(t)
+		f.want(t, f.cache.Get, "first", 1)
+		f.set(func() { f.status = 503 })
+		f.wait(fetch.DefaultTTL)
+		f.want(t, f.cache.Get, "first", 2)
+		f.wait(fetch.LastRetry)
+		open := f.shut(t)
+		ctx, leave := context.WithCancel(t.Context())
+		if _, err := f.cache.Get(waiting{ctx, leave}, f.url); !errors.Is(err, context.Canceled) {
+			t.Fatalf("Get that tries: %v, want canceled", err)
+		}
+		b, err := f.cache.Get(waiting{t.Context(), func() { t.Error("Get waits") }}, f.url)
+		if err != nil || string(b) != "first" {
+			t.Errorf("Get: %q, %v", b, err)
+		}
+		f.wait(fetch.KeepStale) // and now the old one is too old
+		var all sync.WaitGroup
+		all.Go(func() {
+			if b, err := f.cache.Get(t.Context(), f.url); err == nil {
+				t.Errorf("Get: %q, want an error", b)
+			}
+		})
+		open()
+		all.Wait()
+	})
+}
+
 func TestBounds(t *testing.T) {
 	t.Run("number: the one unused for longest gives way", func(t *testing.T) {
 		f := newFintech(t)

@@ -30,6 +30,7 @@ func TestOf(t *testing.T) {
 		{"NUL in a value", [][2]string{{"state", "a\x00"}}, nil, form.ErrMalformed},
 		{"NUL in a name", [][2]string{{"sta\x00te", "a"}}, nil, form.ErrMalformed},
 		{"not UTF-8", [][2]string{{"state", "\xff"}}, nil, form.ErrMalformed},
+		{"a name that is not UTF-8", [][2]string{{"\xff", "a"}}, nil, form.ErrMalformed},
 		{"UTF-8 cut in two", [][2]string{{"state\xc3", "\xa9"}}, nil, form.ErrMalformed},
 		{"128 parameters", many[:128], map[string][]string{"resource": slices.Repeat([]string{"r"}, 128)}, nil},
 		{"129 parameters", many, nil, form.ErrMalformed},

@@ -20,7 +20,8 @@ type DecryptionKey struct {
 
 	// Key is an *rsa.PrivateKey, an *ecdsa.PrivateKey on P-256, or one kept
 	// elsewhere: a [crypto.Decrypter] whose Public is an *rsa.PublicKey, or an
-	// [ecdh.KeyExchanger] on P-256. A Decrypter is handed *rsa.OAEPOptions.
+	// [ecdh.KeyExchanger] on P-256. A Decrypter is handed *rsa.OAEPOptions; what
+	// has the methods of both is one.
 	Key crypto.PrivateKey
 }
 
@@ -35,7 +36,7 @@ func (k *DecryptionKey) Public() (Key, error) {
 	if err := checkKey(pub); err != nil {
 		return Key{}, err
 	}
-	if k.Algorithm != "" && !agrees(k.Algorithm, pub) || !agrees(RSAOAEP, pub) && !agrees(ECDHES, pub) {
+	if k.Algorithm != "" && !agrees(k.Algorithm, pub) {
 		return Key{}, fmt.Errorf("%w: key of type %T", ErrAlgorithm, pub)
 	}
 	return Key{ID: k.ID, Use: "enc", Algorithm: k.Algorithm, Public: pub}, nil
@@ -52,7 +53,9 @@ func (k *DecryptionKey) public() (crypto.PublicKey, error) {
 			return &key.PublicKey, nil
 		}
 	case crypto.Decrypter:
-		return key.Public(), nil
+		if pub, ok := key.Public().(*rsa.PublicKey); ok {
+			return pub, nil
+		}
 	case ecdh.KeyExchanger:
 		if key.Curve() == ecdh.P256() {
 			return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), key.PublicKey().Bytes())

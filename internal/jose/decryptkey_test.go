@@ -79,8 +79,18 @@ type (
 		opts *rsa.OAEPOptions // as it was asked
 		cek  []byte           // as it answered
 	}
-	opaqueEC struct{ *ecdh.PrivateKey }
+	opaqueEC    struct{ *ecdh.PrivateKey }
+	decrypterEC struct {
+		opaqueEC
+		pub crypto.PublicKey
+	}
 )
+
+func (d decrypterEC) Public() crypto.PublicKey { return d.pub }
+
+func (decrypterEC) Decrypt(io.Reader, []byte, crypto.DecrypterOpts) ([]byte, error) {
+	return nil, errors.ErrUnsupported
+}
 
 func (o *opaqueRSA) Public() crypto.PublicKey { return &o.key.PublicKey }
 
@@ -160,6 +170,7 @@ func TestDecryptionKeyPublic(t *testing.T) {
 		{"weak", jose.DecryptionKey{Key: weak}, nil, jose.ErrWeakKey},
 		{"Ed25519", jose.DecryptionKey{Key: edKey}, nil, jose.ErrUnsupportedKey},
 		{"X25519", jose.DecryptionKey{Key: x25519}, nil, jose.ErrUnsupportedKey},
+		{"EC of a Decrypter, which would open nothing", jose.DecryptionKey{Key: decrypterEC{opaqueEC{private}, &ecKey.PublicKey}}, nil, jose.ErrUnsupportedKey},
 		{"none", jose.DecryptionKey{}, nil, jose.ErrUnsupportedKey},
 	} {
 		got, err := tt.key.Public()

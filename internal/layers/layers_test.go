@@ -101,6 +101,20 @@ func TestFloors(t *testing.T) {
 	}
 }
 
+// FAPI 2.0 Message Signing has no HTTP signatures any more: who claims it, links
+// none. Whoever wants them mounts token/httpsig around either package.
+func TestHTTPSignaturesApart(t *testing.T) {
+	t.Run("CONF-24 neither server nor verifier reaches token/httpsig", func(t *testing.T) {
+		deps := strings.Fields(run(t, "list", "-deps", "./authz", "./token"))
+		if !slices.Contains(deps, module+"token/dpop") {
+			t.Fatalf("no dependencies of ours among %d", len(deps))
+		}
+		if slices.Contains(deps, module+"token/httpsig") {
+			t.Error("one of them imports it")
+		}
+	})
+}
+
 // The root module requires these and no more; all else is the standard library.
 func TestRequirements(t *testing.T) {
 	var mod struct {

@@ -261,6 +261,29 @@ func TestRefuses(t *testing.T) {
 	})
 }
 
+// A signature costs more to check than all else together, so that what can be
+// seen without it is seen before it.
+func TestCheapChecksFirst(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		with func(*proof)
+		rule string
+	}{
+		{"a claim", drop("jti"), "RFC9449-4.3-3"},
+		{"typ", head("typ", "JWT"), "RFC9449-4.3-4"},
+		{"alg", head("alg", "RS256"), "RFC9449-4.3-5"},
+		{"the key", inKey("d", "AA"), "RFC9449-4.3-7"},
+	} {
+		t.Run("RFC9449-4.3-15 "+tt.name, func(t *testing.T) {
+			p := good()
+			tt.with(p)
+			parts(func(s []string) { s[2] = flip(t, s[2]) })(p)
+			got, err := p.show(t, verifier(t, dpop.Config{}))
+			refused(t, got, err, "invalid_dpop_proof", tt.rule)
+		})
+	}
+}
+
 // flip changes one bit of what is in base64url.
 func flip(t *testing.T, s string) string {
 	t.Helper()

@@ -7,7 +7,13 @@ import (
 	"strconv"
 )
 
-var errTooLarge = errors.New("the response is larger than MaxBody")
+// Why an answer cannot be signed. With the latter two package net/http would
+// panic or break off, so that the client does not take them for whole.
+var (
+	errTooLarge = errors.New("the response is larger than MaxBody")
+	errStatus   = errors.New("the response's status is none, or that of a protocol switch")
+	errLength   = errors.New("the response has not as many bytes as its Content-Length says")
+)
 
 // An answer holds a response back until it can be signed. It is an
 // http.ResponseWriter that can neither be flushed nor hijacked.
@@ -31,11 +37,15 @@ func (a *answer) Header() http.Header { return a.w.Header() }
 // WriteHeader keeps the status, and what the header is now. Those of the 1xx
 // class are no answers and are dropped.
 func (a *answer) WriteHeader(status int) {
-	if a.status != 0 || status < 200 {
+	hint := 100 <= status && status < 200 && status != http.StatusSwitchingProtocols
+	if a.status != 0 || hint {
 		return
 	}
 	a.status = status
 	a.header = a.w.Header().Clone()
+	if status < 200 || status > 999 {
+		a.failed = errStatus
+	}
 }
 
 func (a *answer) Write(b []byte) (int, error) {
@@ -72,8 +82,12 @@ func (a *answer) finish() error {
 	if a.failed != nil || !a.mayHaveBody() {
 		return a.failed
 	}
+	length := strconv.Itoa(len(a.body))
+	if said := a.header.Get("Content-Length"); said != "" && said != length && !a.head {
+		return errLength
+	}
 	if !a.head || len(a.body) > 0 {
-		a.header.Set("Content-Length", strconv.Itoa(len(a.body)))
+		a.header.Set("Content-Length", length)
 	}
 	_, typed := a.header["Content-Type"]
 	_, coded := a.header["Content-Encoding"]

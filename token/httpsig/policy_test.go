@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"errors"
+	"math/big"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ import (
 
 func TestKeys(t *testing.T) {
 	ed, p384 := newEd(t), newEC(t, elliptic.P384())
+	huge := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 8192, 1), E: 65537} // costs us more than its owner
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +67,7 @@ func TestKeys(t *testing.T) {
 		{"FAPI2-HS-5.3.2-1 no key", tppKey, nil, nil, "FAPI2-HS-5.3.2-1"},
 		{"FAPI2-HS-5.3.2-1 the key of another client", tppKey, pub(rsKey), nil, "FAPI2-HS-5.3.2-2"},
 		{"FAPI2-HS-5.3.2-1 the ninth key is not tried", tppKey, pub(ed, ed, ed, ed, ed, ed, ed, ed, tppKey), nil, "FAPI2-HS-5.3.2-2"},
-		{"FAPI2-HS-5.3.2-1 no usable key", tppKey, []crypto.PublicKey{nil, []byte("secret"), (*ecdsa.PublicKey)(nil), (*rsa.PublicKey)(nil), &rsa.PublicKey{}, weak.Public(), p384.Public()}, nil, "FAPI2-HS-5.3.2-1"},
+		{"FAPI2-HS-5.3.2-1 no usable key", tppKey, []crypto.PublicKey{nil, []byte("secret"), (*ecdsa.PublicKey)(nil), (*rsa.PublicKey)(nil), &rsa.PublicKey{}, weak.Public(), huge, p384.Public()}, nil, "FAPI2-HS-5.3.2-1"},
 		{"RFC9421-3.3-1 rsa-pss-sha512 is not FAPI's", newRSA(), pub(newRSA()), func(c *call) { c.sign = pss512 }, "FAPI2-HS-5.3.2-2"},
 		{"RFC9421-3.2-2 alg rsa-pss-sha512", newRSA(), pub(newRSA()), func(c *call) { c.sign = pss512; alg("rsa-pss-sha512")(c) }, "RFC9421-3.2-2"},
 		{"RFC9421-3.3-2 PS256 has no alg", newRSA(), pub(newRSA()), alg("PS256"), "RFC9421-3.2-2"},
@@ -125,13 +127,13 @@ func TestCover(t *testing.T) {
 // The Host header chooses among the configured origins and can add none.
 func TestOrigins(t *testing.T) {
 	config := verifierConfig()
-	config.Origins = []string{api, "https://mtls.finbank.example:8443/open/v1"}
+	config.Origins = []string{api, "https://mtls.finbank.example:8443/open/v1", "https://api.sister.example"}
 	tests := []struct {
 		name, url, host, sent string
 		ok                    bool
 	}{
 		{"the first", payments, "api.finbank.example", "/payments", true},
-		{"with the default port", payments, "API.finbank.example:443", "/payments", true},
+		{"in capitals and with the default port", "https://api.sister.example/payments", "API.sister.example:443", "/payments", true},
 		{"a name behind the proxy means the first", payments, "10.0.0.7", "/payments", true},
 		{"the second, with a path that the proxy cuts off", "https://mtls.finbank.example:8443/open/v1/payments", "mtls.finbank.example:8443", "/payments", true},
 		{"a request that did not come from the wire", payments, "api.finbank.example", "", true},

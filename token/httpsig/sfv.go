@@ -227,7 +227,7 @@ func (p *parser) integer() (bare, bool) {
 		sign = "-"
 	}
 	digits := p.take(isDigit)
-	if len(digits) == 0 || len(digits) > 15 || strings.HasPrefix(p.rest, ".") { // a decimal
+	if len(digits) == 0 || len(digits) > 15 {
 		return bare{}, false
 	}
 	n, err := strconv.ParseInt(sign+digits, 10, 64)

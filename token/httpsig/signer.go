@@ -74,8 +74,9 @@ func NewSigner(c SignerConfig) (*Signer, error) {
 // and Signature, replacing next's own.
 //
 // What next answers is sent once next has returned. Where it cannot be signed,
-// none of it is sent: the answer is 500 without a body and without a signature,
-// and what next did is done.
+// or is not as long as its own Content-Length says, none of it is sent: the
+// answer is 500 without a body and without a signature, and what next did is
+// done. If next panics, nothing is sent.
 func (s *Signer) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		about := s.about(r) // before next, which may change the request

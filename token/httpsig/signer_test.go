@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -49,11 +50,13 @@ func TestSigned(t *testing.T) {
 		status int
 		want   []string
 	}{
-		{"FAPI2-HS-5.3.3-1 FAPI2-HS-5.3.3-2 FAPI2-HS-5.3.3-3 RFC9421-7-1 an order", func(*call) {}, pay, 201,
+		{"FAPI2-HS-5.3.3-1 FAPI2-HS-5.3.3-2 FAPI2-HS-5.3.3-3 CONF-25 RFC9421-7-1 an order", func(*call) {}, pay, 201,
 			slices.Concat([]string{`"@status"`, `"content-digest"`}, aboutOrder)},
 		{"FAPI2-HS-5.3.3-1 a request without a body", get, answer(200, done), 200,
 			slices.Concat([]string{`"@status"`, `"content-digest"`}, aboutGet)},
 		{"FAPI2-HS-5.3.3-3 an answer without a body", func(*call) {}, answer(204, ""), 204,
+			slices.Concat([]string{`"@status"`}, aboutOrder)},
+		{"FAPI2-HS-5.3.3-3 an answer without a body, and a digest that the API set", func(*call) {}, answer(204, "", "Content-Digest", "sha-256=:AAAA:"), 204,
 			slices.Concat([]string{`"@status"`}, aboutOrder)},
 		{"FAPI2-HS-5.3.3-3 an error of the API", func(*call) {}, answer(422, `{"error":"no funds"}`), 422,
 			slices.Concat([]string{`"@status"`, `"content-digest"`}, aboutOrder)},
@@ -63,6 +66,8 @@ func TestSigned(t *testing.T) {
 			[]string{`"@status"`, `"content-digest"`, `"@method";req`, `"@target-uri";req`, `"content-digest";req`}},
 		{"FAPI2-HS-5.3.3-3 a HEAD", func(c *call) { get(c); c.method = "HEAD" }, answer(200, done), 200,
 			slices.Concat([]string{`"@status"`}, aboutGet)},
+		{"FAPI2-HS-5.3.3-3 a HEAD that says how long the answer to a GET is", func(c *call) { get(c); c.method = "HEAD" },
+			answer(200, "", "Content-Length", "42"), 200, slices.Concat([]string{`"@status"`}, aboutGet)},
 		{"FAPI2-HS-5.3.3-2 another label", func(c *call) { c.label = "tpp9" }, pay, 201,
 			[]string{`"@status"`, `"content-digest"`, `"@method";req`, `"@target-uri";req`, `"content-digest";req`,
 				`"signature";req;key="tpp9"`, `"signature-input";req;key="tpp9"`}},
@@ -263,8 +268,15 @@ func TestUnsignable(t *testing.T) {
 		{"a key on P-384", key(rsKID, newEC(t, elliptic.P384()), nil), pay},
 		{"an HSM that fails", key(rsKID, badSigner{rsKey, nil, errors.New("hsm")}, nil), pay},
 		{"an HSM that answers rubbish", key(rsKID, badSigner{rsKey, []byte("rubbish"), nil}, nil), pay},
+		{"an HSM that answers more than a signature", key(rsKID, badSigner{rsKey, []byte{0x30, 6, 2, 1, 1, 2, 1, 1, 0}, nil}, nil), pay},
 		{"an HSM that answers a negative number", key(rsKID, badSigner{rsKey, []byte{0x30, 6, 2, 1, 0xff, 2, 1, 1}, nil}, nil), pay},
 		{"a covered field with a line break", func(c *httpsig.SignerConfig) { c.Cover = []string{"x-note"} }, answer(200, done, "X-Note", "a\nb")},
+		{"FAPI2-HS-5.3.3-1 a status of zero", func(*httpsig.SignerConfig) {}, answer(0, done)},
+		{"FAPI2-HS-5.3.3-1 a status of four digits", func(*httpsig.SignerConfig) {}, answer(1000, done)},
+		{"FAPI2-HS-5.3.3-1 a switch of protocols", func(*httpsig.SignerConfig) {}, answer(101, "")},
+		{"FAPI2-HS-5.3.3-3 an answer that broke off", func(*httpsig.SignerConfig) {}, answer(200, done[:9], "Content-Length", fmt.Sprint(len(done)))},
+		{"FAPI2-HS-5.3.3-3 an answer longer than it says", func(*httpsig.SignerConfig) {}, answer(200, done, "Content-Length", "9")},
+		{"FAPI2-HS-5.3.3-3 an answer that never began", func(*httpsig.SignerConfig) {}, answer(200, "", "Content-Length", "9")},
 		{"too large", func(c *httpsig.SignerConfig) { c.MaxBody = int64(len(done)) - 1 }, pay},
 	}
 	for _, tt := range tests {
@@ -307,6 +319,25 @@ func TestUnsignable(t *testing.T) {
 			t.Errorf("status %d, body %q", res.StatusCode, body(t, res))
 		}
 	})
+}
+
+// Who panics with http.ErrAbortHandler has the connection broken off: nothing
+// of what was written so far may look like an answer.
+func TestPanic(t *testing.T) {
+	w := httptest.NewRecorder()
+	defer func() {
+		if got := recover(); got != http.ErrAbortHandler {
+			t.Errorf("recovered %v", got)
+		}
+		if w.Body.Len() > 0 || w.Flushed || w.Result().Header.Get("Signature") != "" {
+			t.Errorf("sent %q with %v", w.Body, w.Result().Header)
+		}
+	}()
+	bank(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, done)
+		panic(http.ErrAbortHandler)
+	})).ServeHTTP(w, good().request(t))
+	t.Error("no panic")
 }
 
 // A real server and a real connection: what is signed is what arrives.

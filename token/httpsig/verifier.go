@@ -125,7 +125,7 @@ func (f *faults) shared(draft string, bases, cover []string, maxBody int64) []or
 // Handler returns a handler that lets through to next what is signed as it has
 // to be and answers all else: a refusal with 400, 401 or 413, an error in JSON
 // and what to sign instead in Accept-Signature, an outage with 503. Next finds
-// the body unread; it has been checked against its digest.
+// the body unread, which has been checked against its digest, and no trailers.
 //
 // Mount it behind what checks the access token, such as token.Verifier, so that
 // Keys can tell the client.
@@ -144,6 +144,7 @@ func (v *Verifier) Handler(next http.Handler) http.Handler {
 		checked := r.WithContext(r.Context()) // a copy: the request is the caller's
 		checked.Body = io.NopCloser(bytes.NewReader(body))
 		checked.ContentLength = int64(len(body))
+		checked.TransferEncoding, checked.Trailer = nil, nil // what came after the body is not signed
 		next.ServeHTTP(w, checked)
 	})
 }

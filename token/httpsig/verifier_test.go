@@ -30,7 +30,11 @@ type outcome struct {
 func try(t testing.TB, c httpsig.VerifierConfig, r *http.Request) outcome {
 	t.Helper()
 	var o outcome
+	told := 0
 	c.Audit = func(_ context.Context, err error) {
+		if told++; told > 1 {
+			t.Error("audit was told twice")
+		}
 		o.err = err
 		if e := (*httpsig.Error)(nil); errors.As(err, &e) {
 			o.rule = e.Rule
@@ -207,6 +211,7 @@ func TestRefused(t *testing.T) {
 		{"RFC9421-2.2-2 req", "RFC9421-2.2-2", cover(`"content-type";req`)},
 		{"RFC9421-2.3-1 @signature-params among the components", "RFC9421-2-2", cover(`"@signature-params"`)},
 		{"RFC9421-2.3-2 created as a string", "RFC9421-2.3-2", params(fmt.Sprint(now.Unix()), fmt.Sprintf(`"%d"`, now.Unix()))},
+		{"RFC9421-2.3-2 created as a decimal", "RFC9421-4-1", params(fmt.Sprint(now.Unix()), fmt.Sprint(now.Unix())+".5")},
 		{"RFC9421-2.3-2 created without value", "RFC9421-2.3-2", params(fmt.Sprintf("=%d", now.Unix()), "")},
 		{"RFC9421-2.3-2 expires as a string", "RFC9421-2.3-2", params(";keyid", `;expires="1";keyid`)},
 		{"RFC9421-2.3-2 keyid as a token", "RFC9421-2.3-2", params(`"tpp-sig-2026a"`, "tpp-sig-2026a")},
@@ -345,19 +350,31 @@ func TestBodyUnread(t *testing.T) {
 	}
 }
 
+// A chunked request may end in trailers, to which anybody on the way can add.
 func TestBodyHandedOn(t *testing.T) {
 	r := good().request(t)
-	r.ContentLength = -1
+	r.ContentLength, r.TransferEncoding = -1, []string{"chunked"}
+	r.Body = io.NopCloser(io.MultiReader(r.Body, readerFunc(func([]byte) (int, error) {
+		r.Trailer = http.Header{"Authorization": {"DPoP another-token"}} // as net/http does it
+		return 0, io.EOF
+	})))
+	var next *http.Request
 	var got string
-	var length int64
 	serve(newVerifier(t, verifierConfig()).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
-		got, length = string(b), r.ContentLength
+		next, got = r, string(b)
 	})), r)
-	if got != order || length != int64(len(order)) {
-		t.Errorf("next read %q, length %d", got, length)
+	if got != order || next.ContentLength != int64(len(order)) || next.TransferEncoding != nil {
+		t.Errorf("next read %q, length %d, %q", got, next.ContentLength, next.TransferEncoding)
+	}
+	if next.Trailer != nil || r.Trailer == nil {
+		t.Errorf("next found trailers %v of %v", next.Trailer, r.Trailer)
 	}
 }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 // The operator learns why, the client does not.
 func TestErrorForOperator(t *testing.T) {
