@@ -212,6 +212,11 @@ func (c *Config) check() (v Violations) {
 			add("Config", "Secrets["+strconv.Itoa(i)+"] has "+strconv.Itoa(len(s))+" bytes", "use 32 random bytes or more")
 		}
 	}
+	for i, acr := range c.ACRValues {
+		if acr == "" || strings.ContainsFunc(acr, func(r rune) bool { return r <= ' ' || r > '~' }) || slices.Contains(c.ACRValues[:i], acr) {
+			add("OIDC-IT-7", "ACRValues has "+strconv.Quote(acr), "name each context once, by a URI or a registered name; a client could not ask for it")
+		}
+	}
 	v = append(v, checkResources(c)...)
 	v = append(v, checkDetailsTypes(c)...)
 	v = append(v, checkClaims(c)...)

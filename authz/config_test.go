@@ -51,6 +51,10 @@ func TestNewRefuses(t *testing.T) {
 		{"FAPI2-SP-5.2.1-1 plain http", func(c *authz.Config) { c.Issuer = "http://as.bank.example" }, []string{"FAPI2-SP-5.2.1-1"}},
 		{"FAPI2-SP-5.2.1-1 plain http for certificates", func(c *authz.Config) { c.MTLSBase = "http://mtls.bank.example" }, []string{"FAPI2-SP-5.2.1-1"}},
 		{"RFC8705-5-1 another path", func(c *authz.Config) { c.MTLSBase = "https://mtls.bank.example/other" }, []string{"RFC8705-5-1"}},
+		{"RFC8705-5-1 a user at the mTLS host", func(c *authz.Config) { c.MTLSBase = "https://u@mtls.bank.example" }, []string{"RFC8705-5-1"}},
+		{"RFC8705-5-1 a query at the mTLS host", func(c *authz.Config) { c.MTLSBase = "https://mtls.bank.example?" }, []string{"RFC8705-5-1"}},
+		{"OIDC-IT-7 an acr that cannot be asked for", func(c *authz.Config) { c.ACRValues = []string{"urn:a", "urn:b c"} }, []string{"OIDC-IT-7"}},
+		{"OIDC-IT-7 an acr twice", func(c *authz.Config) { c.ACRValues = []string{"urn:a", "urn:a"} }, []string{"OIDC-IT-7"}},
 		{"no store", func(c *authz.Config) { c.Store = nil }, []string{"Config"}},
 		{"no keys", func(c *authz.Config) { c.Keys = nil }, []string{"Config"}},
 		{"no clients", func(c *authz.Config) { c.Clients = nil }, []string{"Config"}},
@@ -95,6 +99,7 @@ func TestNewAccepts(t *testing.T) {
 		{"FAPI2-SP-5.3.2.1-11 codes of 60 s", func(c *authz.Config) { c.CodeLifetime = time.Minute }},
 		{"FAPI2-SP-5.3.2.2-12 requests of 599 s", func(c *authz.Config) { c.RequestLifetime = 599 * time.Second }},
 		{"FAPI2-SP-5.3.2.2-12 requests of 5 s", func(c *authz.Config) { c.RequestLifetime = 5 * time.Second }},
+		{"RFC8705-5-1 an mTLS host with a slash", func(c *authz.Config) { c.MTLSBase = "https://mtls.bank.example/" }},
 		{"an issuer with a path", func(c *authz.Config) { c.Issuer += "/brand/a"; c.MTLSBase = "https://mtls.bank.example/brand/a" }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

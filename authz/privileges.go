@@ -106,17 +106,18 @@ func (s *Server) open(granted privileges) (scoped, open []string, err error) {
 		return scoped, open, nil
 	}
 	// Nothing but the server's own scopes is left. Their token is for what was
-	// named, as long as that exists.
+	// named, as long as that exists, and otherwise for the server alone: no API
+	// has to wonder what openid lets a client do there.
+	if len(granted.resources) == 0 {
+		return scoped, []string{s.config.Issuer}, nil
+	}
 	for _, r := range s.config.Resources {
-		if len(granted.resources) == 0 || slices.Contains(granted.resources, r.ID) {
+		if slices.Contains(granted.resources, r.ID) {
 			open = append(open, r.ID)
 		}
 	}
-	switch {
-	case len(open) == 0:
+	if len(open) == 0 {
 		return nil, nil, refuse("RFC8707-2-3", invalidTarget, "no resource of the grant exists any more")
-	case len(granted.resources) == 0:
-		open = open[:1]
 	}
 	return scoped, open, nil
 }

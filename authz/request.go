@@ -86,6 +86,11 @@ func (s *Server) readRequest(ctx context.Context, c *caller, f form.Values) (*pu
 	if err := s.checkTarget(r.Scopes, r.Resources); err != nil {
 		return nil, err
 	}
+	if len(r.Resources) == 0 && len(s.config.Resources) > 1 {
+		// What a scope comes to mean elsewhere is not what the customer agreed
+		// to. Where there is one API, it may be given another name.
+		r.Resources = s.implied(r.Scopes)
+	}
 	if len(r.Nonce) > maxNonce { // CONF-16: refused, never truncated
 		return nil, refuse("FAPI2-SP-5.3.2.2-14", invalidRequest, "nonce is too long")
 	}

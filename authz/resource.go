@@ -14,7 +14,7 @@ import (
 // something, and for those at which its authorization_details apply; where it
 // names several for a grant and then none for a token, the token is for all of
 // them. A token that is good for nothing but the server's own endpoints, such
-// as for openid alone, is for the first Resource of all.
+// as for openid alone, has the issuer as its aud.
 type Resource struct {
 	// ID is its identifier, an absolute URI without fragment: what a client
 	// names in the parameter resource, and as it is the aud of its tokens. The
@@ -29,10 +29,9 @@ type Resource struct {
 	// tell what was approved (RFC 9068, 3). The scopes of OpenID Connect, such
 	// as openid, mean something to the server itself and need no API.
 	//
-	// A grant for which the client named no API goes where its scopes go: one
-	// that is given a meaning at a second API is granted there, too, once the
-	// client names it. What customers have not been asked takes a scope of its
-	// own.
+	// A grant is for the API at which its scopes meant something when the
+	// customer was asked, and for no other that they come to mean something at
+	// later. Where there is one Resource, it may be given another ID.
 	Scopes []string
 
 	// DetailsTypes are the names of those of Config.DetailsTypes that the API

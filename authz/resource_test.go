@@ -64,7 +64,7 @@ func TestResourceTokens(t *testing.T) {
 			"openid cards", []string{cards}, "", ""},
 		{"RFC8707-2-2 one named twice", "openid accounts", []string{resource}, []string{resource, resource}, "openid accounts", []string{resource}, "", ""},
 		{"RFC8707-3-2 RFC9068-3-1 one by default, the one that the scopes imply", "cards", nil, nil, "cards", []string{cards}, "", ""},
-		{"RFC9068-3-1 the first API for openid alone", "openid", nil, nil, "openid", []string{resource}, "", ""},
+		{"RFC9068-3-1 the server itself for openid alone", "openid", nil, nil, "openid", []string{issuer}, "", ""},
 		{"RFC8707-2.1-1 the API named for openid alone", "openid", []string{cards}, nil, "openid", []string{cards}, "", ""},
 		{"RFC9068-3-2 a scope of two APIs at the one granted", "history cards", []string{cards}, nil, "history cards", []string{cards}, "", ""},
 		{"RFC9068-3-2 a scope of two APIs at one of two", "history", []string{resource, cards}, []string{resource}, "history", []string{resource}, "", ""},
@@ -186,6 +186,25 @@ func TestResourceGone(t *testing.T) {
 		if status, body := f.token(b, again(tokens)); status != 400 || body["error"] != "invalid_target" {
 			t.Errorf("%d %v", status, body)
 		}
+	})
+	t.Run("RFC8707-2.1-1 a scope that comes to mean something at another API was not granted there", func(t *testing.T) {
+		f := everywhere(keyClient("kakeibo"))
+		b := newBank(t, clients(f), withCards)
+		tokens := f.mustToken(b, f.approved(b, f.asking("accounts"), b.approval(), nil)) // no API is named
+		b = b.later(func(c *authz.Config) {
+			c.Resources = []authz.Resource{c.Resources[0], {ID: cards, Scopes: []string{"cards", "history", "accounts"}}}
+		})
+		if status, body := f.token(b, with(again(tokens), "resource", cards)); status != 400 || body["error"] != "invalid_target" {
+			t.Errorf("%d %v", status, body)
+		}
+		goodFor(t, f.mustToken(b, again(tokens)), "accounts", resource)
+	})
+	t.Run("RFC8707-2.2-3 the only API may be given another identifier", func(t *testing.T) {
+		f := keyClient("kakeibo")
+		b := newBank(t, clients(f))
+		tokens := f.mustToken(b, f.approved(b, f.asking("accounts"), b.approval(), nil))
+		b = b.later(func(c *authz.Config) { c.Resources = []authz.Resource{{ID: "https://new.bank.example"}} })
+		goodFor(t, f.mustToken(b, again(tokens)), "accounts", "https://new.bank.example")
 	})
 	t.Run("RFC6749-5.2-3 nothing is left", func(t *testing.T) {
 		b, f, tokens := grantFor(t, "cards", cards)
