@@ -244,7 +244,7 @@ func (s *Server) readClaims(r *grant.Request, text string) error {
 func (a askedClaim) strings() (list []string, ok bool) {
 	for _, raw := range a.values {
 		var v string
-		if raw[0] != '"' || json.Unmarshal(raw, &v) != nil || v == "" {
+		if json.Unmarshal(raw, &v) != nil || v == "" { // as null leaves it
 			return nil, false
 		}
 		list = append(list, v)

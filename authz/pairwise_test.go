@@ -37,7 +37,7 @@ func (f *fintech) subOf(t *testing.T, b *bank) string {
 func TestPairwise(t *testing.T) {
 	byHost := keyClient("by-host").pairwise("")
 	sameHost := keyClient("same-host").pairwise("", "https://APP.fintech.example/other", "https://app.fintech.example:8443/third?x=1")
-	bySector := keyClient("by-sector").pairwise("https://app.fintech.example/sector.json", "https://one.example/cb", "https://two.example/cb")
+	bySector := keyClient("by-sector").pairwise("https://App.fintech.example:8443/sector.json", "https://one.example/cb", "https://two.example/cb")
 	elsewhere := keyClient("elsewhere").pairwise("https://other.example/sector.json")
 	longer := keyClient("longer").pairwise("https://xapp.fintech.example/sector.json")
 	public := keyClient("public")
@@ -148,6 +148,7 @@ func TestSectors(t *testing.T) {
 		{"OIDC-SU-4 a sector with a password", keyClient("a").pairwise("https://a:b@one.example/s"), "OIDC-SU-4"},
 		{"OIDC-SU-4 a sector without host", keyClient("a").pairwise("https:///s"), "OIDC-SU-4"},
 		{"OIDC-SU-4 a sector with a port and no host", keyClient("a").pairwise("https://:443/s"), "OIDC-SU-4"},
+		{"OIDC-SU-4 a sector with a fragment", keyClient("a").pairwise("https://one.example/s#x"), "OIDC-SU-4"},
 		{"OIDC-SU-4 a sector that is no URL", keyClient("a").pairwise("one.example"), "OIDC-SU-4"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -165,6 +166,13 @@ func TestSectors(t *testing.T) {
 	}
 	native := keyClient("a").pairwise("", "http://127.0.0.1/cb")
 	native.ApplicationType = "native"
+	t.Run("OIDC-SU-3 no redirect URI, no sector", func(t *testing.T) {
+		c := keyClient("a").pairwise("")
+		c.GrantTypes, c.RedirectURIs = []string{"client_credentials"}, nil
+		if d := cmp.Diff([]string{"OIDC-SU-3"}, rules(t, b.srv.CheckClient(c.Client))); d != "" {
+			t.Error(d)
+		}
+	})
 	t.Run("OIDC-SU-3 loopback is every native client's host, and no sector", func(t *testing.T) {
 		if d := cmp.Diff([]string{"OIDC-SU-3"}, rules(t, b.srv.CheckClient(native.Client))); d != "" {
 			t.Error(d)

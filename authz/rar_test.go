@@ -202,6 +202,14 @@ func TestDetailsRefused(t *testing.T) {
 			t.Error(d)
 		}
 	})
+	t.Run("RFC6749-4.1.2.1-2 the words for a name that an answer cannot hold", func(t *testing.T) {
+		f := keyClient("kakeibo")
+		b := newBank(t, clients(f), withDetails)
+		_, body := f.post(b, "/par", f.detailed(`{"type":"a\"b\\c\nd€"}`), nil)
+		if got, want := body["error_description"], "unknown type a'b/c?d?"; got != want {
+			t.Errorf("%v, want %s", got, want)
+		}
+	})
 	t.Run("RFC9396-5-1 the words for a name without end", func(t *testing.T) {
 		f := keyClient("kakeibo")
 		b := newBank(t, clients(f), withDetails)

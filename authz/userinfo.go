@@ -58,11 +58,7 @@ func origin(base string) string {
 // The access token is checked as at any API, and what is wrong with it is
 // answered as there (RFC 6750, 3; RFC 9449, 7.1).
 func (s *Server) serveUserInfo() http.Handler {
-	h := s.userinfo.Handler(token.Require{Scopes: []string{"openid"}}, s.serve("userinfo", s.userInfo))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		uncacheable(w.Header())
-		h.ServeHTTP(w, r)
-	})
+	return s.userinfo.Handler(token.Require{Scopes: []string{"openid"}}, s.serve("userinfo", s.userInfo))
 }
 
 // userInfo answers with what the client may know of the customer. A token in

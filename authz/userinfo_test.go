@@ -180,6 +180,9 @@ func TestUserInfoRefused(t *testing.T) {
 			tt.with(r)
 			res := b.do(r)
 			challenge := res.Header.Get("WWW-Authenticate")
+			if res.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("headers: %v", res.Header)
+			}
 			if res.StatusCode != tt.status || tt.status != 405 && !strings.Contains(challenge, `realm="`+issuer+`"`) {
 				t.Errorf("%d %q", res.StatusCode, challenge)
 			}
@@ -456,10 +459,12 @@ func TestUserInfoForms(t *testing.T) {
 		}
 	})
 	t.Run("OIDR-11 encrypted alone is not to be had", func(t *testing.T) {
-		c := keyClient("a")
+		jwk := publicJWK(newEC().Public(), "enc-1", "ECDH-ES")
+		jwk["use"] = "enc"
+		c := keyClient("a").publishes(jwk)
 		c.UserInfoEncryption.Alg = "ECDH-ES"
-		if err := b.srv.CheckClient(c.Client); err == nil || !slices.Contains(rules(t, err), "OIDR-11") {
-			t.Errorf("CheckClient: %v", err)
+		if d := cmp.Diff([]string{"OIDR-11"}, rules(t, b.srv.CheckClient(c.Client))); d != "" {
+			t.Error(d)
 		}
 	})
 }
@@ -472,17 +477,20 @@ func TestUserInfoOutage(t *testing.T) {
 		"OIDC-CL-1 the host fails with a refusal":     func() (map[string]any, error) { return nil, &authz.Error{Code: authz.AccessDenied} },
 		"OIDC-CL-3 PIT-4 email_verified is a string":  func() (map[string]any, error) { return map[string]any{"email_verified": "true"}, nil },
 		"OIDC-CL-3 email is a number":                 func() (map[string]any, error) { return map[string]any{"email": 7}, nil },
+		"OIDC-CL-3 email in a language is a number":   func() (map[string]any, error) { return map[string]any{"email#ja": 7}, nil },
+		"OIDC-CL-3 PIT-2 updated_at is a string":      func() (map[string]any, error) { return map[string]any{"updated_at": "1767225600"}, nil },
+		"OIDC-CL-3 address is a string":               func() (map[string]any, error) { return map[string]any{"address": "Chiyoda"}, nil },
 		"OIDC-CL-3 a value that is no JSON":           func() (map[string]any, error) { return map[string]any{"email": make(chan int)}, nil },
 		"OIDC-CL-3 JSON that two readers read in two": func() (map[string]any, error) { return map[string]any{"tier": json.RawMessage(`{"a":1,"a":2}`)}, nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := keyClient("kakeibo").reader()
 			b := newBank(t, clients(f), telling(hanako()), func(c *authz.Config) {
-				c.ClaimNames = []string{"email", "email_verified", "tier"}
+				c.ClaimNames = []string{"email", "email#ja", "email_verified", "updated_at", "address", "tier"}
 				c.Claims = func(context.Context, authz.ClaimsRequest) (map[string]any, error) { return claims() }
 			})
 			v := changed(f.pushable(), "scope", "openid email")
-			access := f.tokensFor(b, changed(v, "claims", `{"userinfo":{"tier":null}}`), nil)["access_token"].(string)
+			access := f.tokensFor(b, changed(v, "claims", `{"userinfo":{"tier":null,"email#ja":null,"updated_at":null,"address":null}}`), nil)["access_token"].(string)
 			res := b.do(f.asksInfo(b, access, nil))
 			if got := object(t, res); res.StatusCode != 503 || got["error"] != "server_error" || len(got) != 1 {
 				t.Errorf("%d %v", res.StatusCode, got)
