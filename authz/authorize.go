@@ -13,9 +13,10 @@ import (
 )
 
 // authorize is where a client sends the customer's browser (RFC 9126, 4). It
-// reads client_id and request_uri, whatever else the URL says (CONF-33), and
-// hands over to the host's first page. Loading it writes nothing: reloads and
-// link previews cost nothing (FAPI 2.0 SP, 5.3.2.2, note 3).
+// reads client_id and request_uri, whatever else the URL says (CONF-33), or the
+// request object where the client's profile takes one by value, and hands over to
+// the host's first page. Loading what was pushed writes nothing, and what comes
+// by value is written once: reloads and link previews cost nothing (FAPI 2.0 SP, 5.3.2.2, note 3).
 //
 // An error met here becomes a page and not a redirect, since nobody has been
 // authenticated yet (RFC 9700, 4.11.2).
@@ -29,14 +30,31 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, ev *Event) er
 		return refuse("RFC9126-4-6", invalidRequest, "client_id is missing")
 	}
 	ev.Client = printable(id)
-	if uri == "" {
-		return refuse("FAPI2-SP-5.3.2.2-3", invalidRequest, "the request was not pushed: request_uri is missing")
-	}
-	if r.Method == http.MethodPost {
+	if r.Method == http.MethodPost && uri != "" {
 		s.comeAgain(w, id, uri)
 		return nil
 	}
-	in, err := s.load(r.Context(), id, uri)
+	c, err := s.shownClient(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	ev.Waived = c.departs.rules
+	if uri == "" { // FAPI 1.0 Advanced, 5.2.2-1
+		if uri, err = s.byValue(r, c, f); err != nil {
+			return err
+		}
+		ev.Waived = c.departs.rules
+		switch r.Method {
+		case http.MethodPost:
+			s.comeAgain(w, id, uri)
+			return nil
+		case http.MethodHead:
+			return nil
+		}
+	} else if f.Has("request") && c.policy.byValue {
+		return refuse("OIDC-RO-8", invalidRequest, "request and request_uri are both there")
+	}
+	in, err := s.load(r.Context(), c, uri)
 	if err != nil {
 		return err
 	}
@@ -64,7 +82,7 @@ func (s *Server) comeAgain(w http.ResponseWriter, id, uri string) {
 func authorizeForm(w http.ResponseWriter, r *http.Request) (v form.Values, err error) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		v, err = form.ParseQuery(r.URL.RawQuery, "client_id", "request_uri")
+		v, err = form.ParseQuery(r.URL.RawQuery, "client_id", "request_uri", "request")
 	case http.MethodPost:
 		v, err = form.ParseBody(w, r, maxBody, "resource")
 	default:
@@ -80,13 +98,9 @@ func authorizeForm(w http.ResponseWriter, r *http.Request) (v form.Values, err e
 
 var errDeadRequest = refuse("RFC9126-4-3", invalidRequestURI, "the request is unknown, was decided or has expired")
 
-// load finds the request that uri stands for, if client id pushed it and may
-// still use it (RFC 9126, 4).
-func (s *Server) load(ctx context.Context, id, uri string) (*Interaction, error) {
-	c, err := s.shownClient(ctx, id)
-	if err != nil {
-		return nil, err
-	}
+// load finds the request that uri stands for, if client c made it and may still
+// use it (RFC 9126, 4).
+func (s *Server) load(ctx context.Context, c *caller, uri string) (*Interaction, error) {
 	text, ok := strings.CutPrefix(uri, requestURIPrefix)
 	if !ok {
 		return nil, refuse("FAPI2-SP-5.3.2.2-3", invalidRequest, "request_uri was not issued here")
@@ -102,7 +116,7 @@ func (s *Server) load(ctx context.Context, id, uri string) (*Interaction, error)
 	if !req.Secret.Matches(h.Secret) {
 		return nil, errDeadRequest
 	}
-	if req.Client != id { // RFC 9126, 2.2
+	if req.Client != c.ID { // RFC 9126, 2.2
 		return nil, refuse("RFC9126-2.2-4", invalidRequestURI, "request_uri belongs to another client")
 	}
 	if !s.now().Before(req.Expires) { // RFC 9126, 4
@@ -114,17 +128,14 @@ func (s *Server) load(ctx context.Context, id, uri string) (*Interaction, error)
 // shownClient returns the client that a browser speaks of. It need not be
 // authenticated: it was, when it pushed the request.
 func (s *Server) shownClient(ctx context.Context, id string) (*caller, error) {
-	c, p, err := s.client(ctx, id)
-	if e := (*Error)(nil); errors.As(err, &e) {
+	c, err := s.client(ctx, id)
+	if e := (*Error)(nil); errors.As(err, &e) && e.Code != unauthorizedClient { // that its profile is gone it may know
 		return nil, refuse(e.Rule, unauthorizedClient, "the client is unknown").because(e.Err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &caller{Client: c, policy: p}, nil
+	return c, err
 }
 
-// request returns the pushed request at l.
+// request returns the request at l, which waits for a decision.
 func (s *Server) request(ctx context.Context, l grant.Locator) (*grant.Request, error) {
 	rec, err := s.config.Store.Get(ctx, l.Key(grant.KindRequest, s.config.Issuer))
 	if errors.Is(err, store.ErrNotFound) {
@@ -133,5 +144,12 @@ func (s *Server) request(ctx context.Context, l grant.Locator) (*grant.Request, 
 	if err != nil {
 		return nil, err
 	}
-	return grant.DecodeRequest(rec.Value)
+	req, err := grant.DecodeRequest(rec.Value)
+	if err != nil {
+		return nil, err
+	}
+	if req.Decided {
+		return nil, errDeadRequest
+	}
+	return req, nil
 }

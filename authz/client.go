@@ -96,6 +96,11 @@ type Client struct {
 	SubjectType         string // subject_type: "public" (also if empty) or "pairwise" (OpenID Connect Core, 8)
 	SectorIdentifierURI string // sector_identifier_uri
 
+	// Logout (OpenID Connect RP-Initiated and Back-Channel Logout 1.0).
+	PostLogoutRedirectURIs           []string // post_logout_redirect_uris, compared as whole strings
+	BackchannelLogoutURI             string   // backchannel_logout_uri; see Config.BackchannelLogout
+	BackchannelLogoutSessionRequired bool     // backchannel_logout_session_required
+
 	// AccessTokenFormat is access_token_format, a member of ours: "jwt" (also if
 	// empty; RFC 9068) or "opaque".
 	AccessTokenFormat string
@@ -184,6 +189,9 @@ var clientMembers = []clientMember{
 	{"default_acr_values", func(c *Client) any { return &c.DefaultACRValues }},
 	{"subject_type", func(c *Client) any { return &c.SubjectType }},
 	{"sector_identifier_uri", func(c *Client) any { return &c.SectorIdentifierURI }},
+	{"post_logout_redirect_uris", func(c *Client) any { return &c.PostLogoutRedirectURIs }},
+	{"backchannel_logout_uri", func(c *Client) any { return &c.BackchannelLogoutURI }},
+	{"backchannel_logout_session_required", func(c *Client) any { return &c.BackchannelLogoutSessionRequired }},
 	{"access_token_format", func(c *Client) any { return &c.AccessTokenFormat }},
 	{"resource", func(c *Client) any { return &c.Resource }},
 }

@@ -18,9 +18,11 @@ import (
 // A caller is an authenticated client, with what its request proved.
 type caller struct {
 	*Client
-	policy *policy
-	cert   *x509.Certificate // of the connection; nil if it has none
-	replay []replayID        // still to be spent
+	profile Profile
+	policy  *policy
+	departs departure         // what it breaks of its policy under a waiver
+	cert    *x509.Certificate // of the connection; nil if it has none
+	replay  []replayID        // still to be spent
 }
 
 const (
@@ -39,6 +41,18 @@ const (
 //
 // The client is told that authentication failed, and the operator why.
 func (s *Server) authenticate(r *http.Request, f form.Values, ev *Event) (*caller, error) {
+	c, err := s.identify(r, f, ev)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkRetired(c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// identify is authenticate for a client that may be of a retired profile.
+func (s *Server) identify(r *http.Request, f form.Values, ev *Event) (*caller, error) {
 	if err := oneCredential(r, f); err != nil {
 		return nil, err
 	}
@@ -55,32 +69,32 @@ func (s *Server) authenticate(r *http.Request, f form.Values, ev *Event) (*calle
 	}
 	ev.Client = printable(id)
 
-	c, p, err := s.client(r.Context(), id)
+	c, err := s.registered(r.Context(), id)
 	if err != nil {
 		return nil, err
 	}
-	got := &caller{Client: c, policy: p}
+	ev.Waived = c.departs.rules
 	chain := mtls.Chain(r)
 	if len(chain) > 0 {
-		got.cert = chain[0]
-		ev.Certificate = mtls.Thumbprint(got.cert)
+		c.cert = chain[0]
+		ev.Certificate = mtls.Thumbprint(c.cert)
 	}
 	switch {
 	case assertion != nil && c.AuthMethod == methodPrivateKeyJWT:
-		err = s.checkAssertion(r.Context(), got, assertion)
+		err = s.checkAssertion(r, c, assertion)
 	case assertion != nil:
 		err = unauthenticated("RFC6749-2.3-2", "client_assertion from a client registered for "+c.AuthMethod)
 	case c.AuthMethod == methodTLS:
-		err = s.checkCertificate(c, chain)
+		err = s.checkCertificate(c.Client, chain)
 	case c.AuthMethod == methodSelfSignedTLS:
-		err = s.checkRegistered(r.Context(), c, chain)
+		err = s.checkRegistered(r.Context(), c.Client, chain)
 	default:
 		err = unauthenticated("RFC6749-2.3-2", "no client_assertion from a client registered for "+c.AuthMethod)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return got, nil
+	return c, nil
 }
 
 // oneCredential refuses what is never accepted: shared secrets, and several
@@ -111,28 +125,41 @@ func unauthenticated(rule, reason string) *Error {
 	return refuse(rule, invalidClient, "client authentication failed").because(errors.New(reason))
 }
 
-// client returns the registered client with that id, if it fits its profile.
-func (s *Server) client(ctx context.Context, id string) (*Client, *policy, error) {
+// client returns the registered client with that id, if it fits its profile and
+// the profile was not retired.
+func (s *Server) client(ctx context.Context, id string) (*caller, error) {
+	c, err := s.registered(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkRetired(c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// registered is client, also for one of a retired profile.
+func (s *Server) registered(ctx context.Context, id string) (*caller, error) {
 	if len(id) > maxClientID {
-		return nil, nil, unauthenticated("RFC6749-5.2-2", "client_id is too long")
+		return nil, unauthenticated("RFC6749-5.2-2", "client_id is too long")
 	}
 	if strings.ContainsFunc(id, notVSCHAR) { // a database may choke on it, which would look like an outage
-		return nil, nil, unauthenticated("RFC6749-A-1", "client_id is not printable ASCII")
+		return nil, unauthenticated("RFC6749-A-1", "client_id is not printable ASCII")
 	}
 	c, err := s.config.Clients.Client(ctx, id)
 	switch {
 	case errors.Is(err, ErrNoClient):
-		return nil, nil, unauthenticated("RFC6749-5.2-2", "no such client")
+		return nil, unauthenticated("RFC6749-5.2-2", "no such client")
 	case err != nil:
-		return nil, nil, fmt.Errorf("client registry: %v", err) // an Error of the registry is no refusal
+		return nil, fmt.Errorf("client registry: %v", err) // an Error of the registry is no refusal
 	case c == nil || c.ID != id:
-		return nil, nil, errors.New("client registry: returned another client")
+		return nil, errors.New("client registry: returned another client")
 	}
-	p, v := s.fit(c)
+	got, v := s.fit(c)
 	if len(v) > 0 {
-		return nil, nil, unauthenticated(v[0].Rule, "the client's metadata: "+v[0].Value)
+		return nil, unauthenticated(v[0].Rule, "the client's metadata: "+v[0].Value)
 	}
-	return c, p, nil
+	return got, nil
 }
 
 // notVSCHAR reports whether r may not be part of a client_id (RFC 6749, A.1).
@@ -167,11 +194,11 @@ func readAssertion(f form.Values) (*jose.Token, string, error) {
 var otherTypes = []string{"dpop+jwt", "at+jwt", "oauth-authz-req+jwt", "token-introspection+jwt", "logout+jwt", "secevent+jwt"}
 
 // checkAssertion verifies a client assertion (RFC 7523, 3 and RFC 10070).
-func (s *Server) checkAssertion(ctx context.Context, c *caller, t *jose.Token) error {
+func (s *Server) checkAssertion(r *http.Request, c *caller, t *jose.Token) error {
 	if typ := strings.TrimPrefix(strings.ToLower(t.Header.Type), "application/"); slices.Contains(otherTypes, typ) {
 		return unauthenticated("RFC8725-3.12-1", "client_assertion has the typ of another kind of JWT")
 	}
-	claims, err := s.verifyWith(ctx, c, c.AuthSigningAlg, t)
+	claims, err := s.verifyWith(r.Context(), c, c.AuthSigningAlg, t)
 	if err != nil {
 		rule := "RFC7523-3-7"
 		if errors.Is(err, jose.ErrAlgorithm) {
@@ -185,8 +212,8 @@ func (s *Server) checkAssertion(ctx context.Context, c *caller, t *jose.Token) e
 	if sub, _ := claims.String("sub"); sub != c.ID { // RFC 7523, 3-2
 		return unauthenticated("RFC7523-3-2", "sub is not the client_id")
 	}
-	if aud, ok := claims.String("aud"); !ok || aud != s.config.Issuer { // as a string, not an array
-		return unauthenticated("FAPI2-SP-5.3.2.1-8", "aud is not the issuer as a string")
+	if err := s.checkAudience(r, c, claims); err != nil { // RFC 7523, 3-3
+		return err
 	}
 	for _, name := range []string{"response_type", "redirect_uri", "code_challenge"} { // CONF-19
 		if claims.Has(name) {
@@ -220,6 +247,28 @@ func (s *Server) checkAssertion(ctx context.Context, c *caller, t *jose.Token) e
 		artifact: "client_assertion", owner: c.ID, id: jti, until: exp.Add(assertionLeeway),
 		spent: unauthenticated("RFC7523-3-6", "client_assertion was used before"),
 	})
+	return nil
+}
+
+// checkAudience checks for whom a client assertion is. By FAPI 2.0 that is the
+// issuer, as a string and not an array. By FAPI 1.0 it may be an endpoint as
+// well, and be for others too (CONF-1, D-1).
+func (s *Server) checkAudience(r *http.Request, c *caller, claims jose.Claims) error {
+	if aud, ok := claims.String("aud"); ok && aud == s.config.Issuer {
+		return nil
+	}
+	if !c.policy.endpointAud {
+		return unauthenticated("FAPI2-SP-5.3.2.1-8", "aud is not the issuer as a string")
+	}
+	ours := append([]string{s.config.Issuer}, s.urls(pathToken)...)
+	ours = append(ours, s.urls(pathPAR)...)
+	if s.byPath[r.URL.Path] != nil { // the endpoint that was called
+		ours = append(ours, s.urls(strings.TrimPrefix(r.URL.Path, s.path))...)
+	}
+	aud, _ := claims.Strings("aud")
+	if !slices.ContainsFunc(aud, func(a string) bool { return slices.Contains(ours, a) }) {
+		return unauthenticated("CA-3", "aud is neither the issuer nor an endpoint, and has none among others")
+	}
 	return nil
 }
 

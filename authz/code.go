@@ -49,8 +49,8 @@ func (s *Server) exchangeCode(ctx context.Context, req *tokenRequest) (*tokenRes
 	if req.Get("redirect_uri") != g.Code.RedirectURI { // RFC 6749, 4.1.3
 		return nil, refuse("RFC6749-4.1.3-1", invalidGrant, "redirect_uri is not the one of the authorization request")
 	}
-	if err := pkce.Verify(g.Code.Challenge, req.Get("code_verifier")); err != nil { // RFC 7636, 4.6
-		return nil, refuse("RFC7636-4.6-1", invalidGrant, "code_verifier is missing or does not match")
+	if err := req.checkVerifier(g); err != nil { // RFC 7636, 4.6
+		return nil, err
 	}
 	if g.Code.JKT != "" && g.Code.JKT != req.holder.JKT { // RFC 9449, 10
 		return nil, refuse("RFC9449-10-1", invalidGrant, "code is bound to another DPoP key")
@@ -79,6 +79,19 @@ func (s *Server) exchangeCode(ctx context.Context, req *tokenRequest) (*tokenRes
 		return nil, err
 	}
 	return res, nil
+}
+
+// checkVerifier checks the code_verifier. Only a request that came by value may
+// have had no code_challenge (FAPI 1.0 Advanced, 5.2.2-18), and then there is no
+// verifier either (RFC 9700, 2.1.1).
+func (req *tokenRequest) checkVerifier(g *kept) error {
+	if g.ByValue && req.client.policy.byValue && g.Code.Challenge == "" && !req.Has("code_verifier") {
+		return nil
+	}
+	if pkce.Verify(g.Code.Challenge, req.Get("code_verifier")) != nil {
+		return refuse("RFC7636-4.6-1", invalidGrant, "code_verifier is missing or does not match")
+	}
+	return nil
 }
 
 // claimCode redeems g's code, and gives g a refresh token if there is to be
@@ -154,7 +167,7 @@ func (s *Server) grantOf(ctx context.Context, id string) (*kept, error) {
 // revoke ends g and every token from it. The request goes first, so that no
 // late decision can make the grant anew.
 func (s *Server) revoke(ctx context.Context, g *kept) error {
-	if err := s.forget(ctx, g.Locator.Key(grant.KindRequest, s.config.Issuer)); err != nil {
+	if err := s.endRequest(ctx, g.Locator, g.ByValue); err != nil {
 		return err
 	}
 	return s.forget(ctx, g.record.Key)

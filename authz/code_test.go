@@ -402,7 +402,7 @@ func TestGrantEnds(t *testing.T) {
 func TestConflict(t *testing.T) {
 	t.Run("RFC6749-4.1.2-3 it was this very request: a repetition, and no reuse", func(t *testing.T) {
 		f := keyClient("kakeibo")
-		b := newBank(t, clients(f), func(c *authz.Config) { c.Store = forgetful{c.Store} })
+		b := newBank(t, clients(f), func(c *authz.Config) { c.Store = unreplacing{c.Store} })
 		tokens := f.tokens(b)
 		if err := f.check(b, tokens["access_token"].(string)); err != nil {
 			t.Error(err)
@@ -437,10 +437,10 @@ func TestConflict(t *testing.T) {
 	})
 }
 
-// forgetful is a Store that replaces, and does not know it for its own.
-type forgetful struct{ store.Store }
+// An unreplacing store replaces, and does not know it for its own.
+type unreplacing struct{ store.Store }
 
-func (f forgetful) Replace(ctx context.Context, version string, r store.Record) error {
+func (f unreplacing) Replace(ctx context.Context, version string, r store.Record) error {
 	if err := f.Store.Replace(ctx, version, r); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"crypto/x509"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -87,10 +88,49 @@ type Config struct {
 	// on the pages that follow.
 	Interact func(http.ResponseWriter, *http.Request, *Interaction)
 
+	// Logout optionally shows the page on which a client asks that the customer
+	// be logged out of the bank (OpenID Connect RP-Initiated Logout 1.0): it asks
+	// the customer, and the host ends what it ends, see [Logout]. If nil, there
+	// is no end-session endpoint. As for Interact, the answer already has the
+	// headers of a page.
+	Logout func(http.ResponseWriter, *http.Request, *Logout)
+
+	// BackchannelLogout says that the host tells clients when a session of its
+	// ends, by [Server.NotifyLogout] (OpenID Connect Back-Channel Logout 1.0). It
+	// is advertised, clients may register a backchannel_logout_uri, and every
+	// approval of openid has a Decision.Session.
+	BackchannelLogout bool
+
+	// ErrorPage optionally shows, in the bank's own looks, why a request that a
+	// browser brought leads nowhere: its client or redirect URI is not to be
+	// trusted, the request is malformed, is unknown or has expired, or something
+	// has failed. If it is nil or writes nothing, the library's page is shown.
+	//
+	// The page stays what it is: the status is set, no Location and no Refresh
+	// leaves, and of the headers of a page only Content-Security-Policy can be
+	// replaced, by one that says frame-ancestors 'none'. It allows no script, no
+	// style and no image until then. Error has Code and Description alone. The
+	// request has neither query nor body: what they hold is a stranger's word,
+	// such as the address that the browser must not be sent to. It is called
+	// concurrently.
+	ErrorPage func(http.ResponseWriter, *http.Request, *Error)
+
 	// Profiles optionally lists the profiles served, each client under one.
 	// If empty, it is FAPI2Security. Where there is one, a client that names
 	// none is served under it; where there are several, it is refused.
 	Profiles []Profile
+
+	// Retire optionally says when a profile in Profiles ends. From that moment
+	// on, its clients are refused everything but revocation: what they were
+	// granted is of no use any more, except that an access token which APIs do
+	// not ask about lives out its minutes. Clients of other profiles notice
+	// nothing. A date in the past is kept, so that the clients can still revoke;
+	// without the profile in Profiles they could not.
+	Retire map[Profile]time.Time
+
+	// Waivers optionally allow departures from single rules of the profiles,
+	// each for a reason and a time. See [Waiver].
+	Waivers []Waiver
 
 	// MTLSBase is, optionally, what stands in Issuer's place at a second
 	// listener for the same handler, one that asks for client certificates:
@@ -125,11 +165,11 @@ type Config struct {
 	DPoPNonces bool
 
 	// FetchRoots optionally replaces the system's certificate authorities for
-	// fetching a client's jwks_uri.
+	// what is asked of clients: jwks_uri and backchannel_logout_uri.
 	FetchRoots *x509.CertPool
 
-	// FetchPrivate optionally lists private addresses that a jwks_uri may
-	// point to, for labs. If empty, none may be.
+	// FetchPrivate optionally lists private addresses that these may point to,
+	// for labs. If empty, none may be.
 	FetchPrivate []netip.Prefix
 
 	// Audit, if not nil, is told of everything that happens, before the
@@ -156,6 +196,8 @@ func (c Config) withDefaults() Config {
 	c.Pairwise = slices.Clone(c.Pairwise)
 	c.Decrypt = slices.Clone(c.Decrypt)
 	c.Profiles = slices.Clone(c.Profiles)
+	c.Retire = maps.Clone(c.Retire)
+	c.Waivers = cloneWaivers(c.Waivers)
 	if len(c.Profiles) == 0 {
 		c.Profiles = []Profile{FAPI2Security}
 	}
@@ -221,6 +263,7 @@ func (c *Config) check() (v Violations) {
 	v = append(v, checkDetailsTypes(c)...)
 	v = append(v, checkClaims(c)...)
 	v = append(v, checkDecrypt(c)...)
+	v = append(v, checkLogout(c)...)
 	for _, s := range c.Scopes {
 		if !isScope(s) {
 			add("RFC6749-3.3-1", "Scopes has "+strconv.Quote(s), "use printable ASCII without space, quote and backslash")
@@ -248,7 +291,8 @@ func (c *Config) check() (v Violations) {
 			add("Config", "Profiles has "+strconv.Quote(string(p)), "use a profile of this package")
 		}
 	}
-	return v
+	v = append(v, checkRetire(c)...)
+	return append(v, checkWaivers(c)...)
 }
 
 // isScope reports whether s is a scope token (RFC 6749, 3.3).

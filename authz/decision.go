@@ -30,6 +30,13 @@ type Decision struct {
 	// set where the client asks for an ID token, a max_age or a new login.
 	AuthTime time.Time
 
+	// Session names the bank's session in which the customer approved: up to 255
+	// characters of printable ASCII that nobody can guess and that no other
+	// session ever has. Clients are told a digest of it, another one for each
+	// (sid), and the store keeps a digest as well. It must be set for openid where
+	// there is Config.BackchannelLogout, and is optional otherwise.
+	Session string
+
 	ACR string   // optional: the authentication context that was reached
 	AMR []string // optional: how (RFC 8176)
 
@@ -64,53 +71,73 @@ var errDecided = refuse("FAPI2-SP-5.3.2.2-N3", invalidRequestURI, "the request w
 // another came first; anything else is a Decision that no request allows, such
 // as one without Subject, or an outage, after which the customer may try again.
 func (in *Interaction) Finish(w http.ResponseWriter, r *http.Request, d Decision) error {
-	ev := Event{Endpoint: "authorize", Client: in.request.Client, Subject: d.Subject, Grant: in.grantKey()}
-	to, err := in.decide(r.Context(), d, &ev)
+	ev := Event{Endpoint: "authorize", Client: in.request.Client, Subject: d.Subject, Grant: in.grantKey(), Waived: in.client.departs.rules}
+	res, err := in.decide(r.Context(), d, &ev)
 	if err != nil {
 		in.server.auditRefusal(r.Context(), ev, asError(err))
 		return err
 	}
 	in.server.audit(r.Context(), ev)
-	redirect(w, to)
+	res.write(w)
 	return nil
 }
 
-// decide stores the decision and returns where the browser goes with it. The
-// response is made, and signed, before anything is stored: a signer that fails
-// takes no decision from the customer.
-func (in *Interaction) decide(ctx context.Context, d Decision, ev *Event) (location string, err error) {
+// decide stores the decision and returns what the browser takes to the client.
+// That is made, and signed, before anything is stored: a signer that fails takes
+// no decision from the customer.
+func (in *Interaction) decide(ctx context.Context, d Decision, ev *Event) (*response, error) {
 	if in.server.tooLate(in.started) { // the host held on to it, and the mark of an earlier denial may be gone
-		return "", errTooLate
+		return nil, errTooLate
 	}
-	g := &grant.Grant{Locator: in.request.Locator, Denied: true}
-	name, value := "error", string(d.Deny)
-	if d.Deny != "" {
-		if !deniable[d.Deny] {
-			return "", fmt.Errorf("authz: %q is not a code to deny with", string(d.Deny))
-		}
-		ev.Kind, ev.Code = grantDenied, d.Deny
-	} else {
-		if err := in.meets(d); err != nil {
-			return "", err
-		}
-		secret := grant.NewSecret()
-		g = in.grant(d, secret)
-		ev.Kind, ev.Scopes, ev.DetailsTypes = grantApproved, g.Scopes, in.server.held(g.Details).types()
-		name, value = "code", grant.Handle{Locator: g.Locator, Secret: secret}.String()
+	g, params, err := in.outcome(ctx, d, ev)
+	if err != nil {
+		return nil, err
 	}
-	if location, err = in.location(ctx, name, value); err != nil {
-		return "", err
+	res, err := in.respond(ctx, params...)
+	if err != nil {
+		return nil, err
 	}
 	if err := in.claim(ctx, g); err != nil {
-		return "", err
+		return nil, err
 	}
-	return location, nil
+	return res, nil
+}
+
+// outcome returns the grant that d makes, a denied one included, and what the
+// client is told.
+func (in *Interaction) outcome(ctx context.Context, d Decision, ev *Event) (g *grant.Grant, params [][2]string, err error) {
+	if d.Deny != "" {
+		if !deniable[d.Deny] {
+			return nil, nil, fmt.Errorf("authz: %q is not a code to deny with", string(d.Deny))
+		}
+		ev.Kind, ev.Code = grantDenied, d.Deny
+		return &grant.Grant{Locator: in.request.Locator, Denied: true}, [][2]string{{"error", string(d.Deny)}}, nil
+	}
+	if err := in.meets(d); err != nil {
+		return nil, nil, err
+	}
+	secret := grant.NewSecret()
+	g = in.grant(d, secret)
+	code := grant.Handle{Locator: g.Locator, Secret: secret}.String()
+	params = [][2]string{{"code", code}}
+	if in.request.ResponseType == typeCodeIDToken {
+		id, err := in.detachedSignature(ctx, g, code)
+		if err != nil {
+			return nil, nil, err
+		}
+		params = append(params, [2]string{"id_token", id})
+	}
+	ev.Kind, ev.Scopes, ev.DetailsTypes = grantApproved, g.Scopes, in.server.held(g.Details).types()
+	return g, params, nil
 }
 
 // claim stores the grant that a decision made, a denied one included. Of any
 // number of decisions about a request one succeeds.
 func (in *Interaction) claim(ctx context.Context, g *grant.Grant) error {
 	s := in.server
+	if err := s.useObject(ctx, in.request); err != nil {
+		return err
+	}
 	err := s.create(ctx, in.record(g))
 	if errors.Is(err, store.ErrExists) {
 		return errDecided
@@ -120,31 +147,30 @@ func (in *Interaction) claim(ctx context.Context, g *grant.Grant) error {
 	}
 	ctx, cancel := detached(ctx) // a browser that leaves now must not undo half of it
 	defer cancel()
-	request := in.request.Locator.Key(grant.KindRequest, s.config.Issuer)
 	if !g.Denied {
-		if err := in.undecided(ctx, request); err != nil {
+		if err := in.undecided(ctx); err != nil {
 			return err
 		}
 	}
-	// The decision stands, whether or not the request can be forgotten now:
-	// the place of the grant is taken for as long as the request is kept.
-	_ = s.config.Store.Delete(ctx, request)
+	// The decision stands, whether or not the request can be ended now: the
+	// place of the grant is taken for as long as the request is kept.
+	_ = s.endRequest(ctx, g.Locator, in.request.ByValue)
 	return nil
 }
 
 // undecided makes sure that the grant just created is the first of its
-// request. The request is forgotten after a decision and never before: if it
-// is gone, there was a grant that has been revoked while this decision was
-// under way, and it stays revoked.
-func (in *Interaction) undecided(ctx context.Context, request string) error {
-	_, err := in.server.config.Store.Get(ctx, request)
+// request. The request is ended after a decision and never before: if it waits
+// no more, there was a grant that has been revoked while this decision was under
+// way, and it stays revoked.
+func (in *Interaction) undecided(ctx context.Context) error {
+	_, err := in.server.request(ctx, in.request.Locator)
 	if err == nil {
 		return nil
 	}
 	if undo := in.server.config.Store.Delete(ctx, in.grantKey()); undo != nil {
 		return undo
 	}
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, errDeadRequest) {
 		return errDecided
 	}
 	return err
@@ -164,6 +190,12 @@ func (in *Interaction) meets(d Decision) error {
 		return errors.New("authz: Decision.AuthTime lies ahead")
 	case d.AuthTime.IsZero() && (slices.Contains(asked.Scopes, "openid") || asked.HasMaxAge || login):
 		return errors.New("authz: Decision.AuthTime is missing")
+	case !isSession(d.Session):
+		return errors.New("authz: Decision.Session is not up to 255 characters of printable ASCII")
+	case d.Session == "" && in.server.config.BackchannelLogout && slices.Contains(in.Scopes, "openid"):
+		return errors.New("authz: Decision.Session is missing") // BCL-1
+	case in.request.ResponseType == typeCodeIDToken && d.Scopes != nil && !slices.Contains(d.Scopes, "openid"):
+		return errors.New("authz: Decision.Scopes is without openid, and the client asks for an ID token") // FAPI1-ADV-5.2.2.1-1
 	case !d.Expires.IsZero() && !d.Expires.After(now):
 		return errors.New("authz: Decision.Expires has passed")
 	}
@@ -199,9 +231,11 @@ func (in *Interaction) grant(d Decision, code grant.Secret) *grant.Grant {
 		Created:  now,
 		Expires:  d.Expires,
 
+		ByValue:   req.ByValue,
 		Resources: req.Resources,
 		Details:   req.Details,
 		Claims:    req.Claims,
+		Session:   grant.SessionDigest(s.config.Issuer, d.Session),
 
 		Code: grant.Code{
 			Secret:      code.Digest(),

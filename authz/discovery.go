@@ -47,7 +47,7 @@ type document struct {
 	Scopes           []string `json:"scopes_supported,omitempty"`
 	AuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
 	AuthAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
-	DPoPAlgs         []string `json:"dpop_signing_alg_values_supported"`
+	DPoPAlgs         []string `json:"dpop_signing_alg_values_supported,omitempty"`
 	CertificateBound bool     `json:"tls_client_certificate_bound_access_tokens"`
 
 	Request              bool     `json:"request_parameter_supported"`
@@ -88,6 +88,10 @@ type document struct {
 	ACRValues      []string `json:"acr_values_supported,omitempty"`
 	Prompts        []string `json:"prompt_values_supported,omitempty"`
 
+	EndSession               string `json:"end_session_endpoint,omitempty"`
+	BackchannelLogout        bool   `json:"backchannel_logout_supported,omitempty"`
+	BackchannelLogoutSession bool   `json:"backchannel_logout_session_supported,omitempty"`
+
 	Aliases map[string]string `json:"mtls_endpoint_aliases,omitempty"`
 }
 
@@ -103,7 +107,7 @@ func (s *Server) describe(algs []string) *document {
 		Scopes:           c.Scopes,
 		AuthMethods:      []string{methodPrivateKeyJWT},
 		AuthAlgs:         s.algs(),
-		DPoPAlgs:         s.algs(),
+		DPoPAlgs:         s.proofAlgs(),
 		CertificateBound: true,
 	}
 	if c.Authorities != nil {
@@ -121,8 +125,7 @@ func (s *Server) describe(algs []string) *document {
 	}
 	d.Authorize = c.Issuer + pathAuthorize
 	d.PAR = c.Issuer + pathPAR
-	d.RequirePAR, d.ResponseIss = true, true
-	d.ResponseTypes = []string{"code"}
+	d.RequirePAR, d.ResponseIss = !s.some(func(p *policy) bool { return p.byValue }), true
 	d.GrantTypes = []string{grantCode, grantRefresh, grantCredentials}
 	d.ChallengeMethods = []string{"S256"}
 	s.describeRequests(d)
@@ -132,6 +135,7 @@ func (s *Server) describe(algs []string) *document {
 		d.Aliases["pushed_authorization_request_endpoint"] = s.alias(pathPAR)
 	}
 	s.describeOpenID(d, algs)
+	s.describeLogout(d)
 	return d
 }
 
@@ -139,14 +143,26 @@ func (s *Server) describe(algs []string) *document {
 // certificates (RFC 8705, 5).
 func (s *Server) alias(path string) string { return s.config.MTLSBase + path }
 
+// some reports whether f holds for some profile that is served.
+func (s *Server) some(f func(*policy) bool) bool {
+	return slices.ContainsFunc(s.served(), func(p Profile) bool { return f(policies[p]) })
+}
+
 // algs returns the algorithms that some profile of the server allows.
 func (s *Server) algs() []string {
 	var algs []string
 	for _, p := range s.config.Profiles {
-		for _, alg := range policies[p].algs {
-			if !slices.Contains(algs, alg) {
-				algs = append(algs, alg)
-			}
+		algs = withEach(algs, policies[p].algs...)
+	}
+	return algs
+}
+
+// proofAlgs returns those that some profile allows for DPoP proofs.
+func (s *Server) proofAlgs() []string {
+	var algs []string
+	for _, p := range s.served() {
+		if policies[p].dpop {
+			algs = withEach(algs, policies[p].algs...)
 		}
 	}
 	return algs

@@ -14,6 +14,8 @@
 //	            RFC 9101                    jar.go, decrypt.go
 //	            RFC 8707; RFC 9396          resource.go; rar.go, details.go
 //	/authorize  RFC 6749, 3.1; RFC 9207     authorize.go, interaction.go, decision.go, response.go
+//	            RFC 9101, 5                 byvalue.go
+//	            OpenID Connect Core, 3.3    mode.go, idtoken.go, formpost.go
 //	            JARM                        jarm.go, encrypt.go
 //	/token      RFC 6749, 3.2               tokens.go, code.go, refresh.go, credentials.go
 //	            RFC 7523; RFC 8705, 2       clientauth.go, keys.go
@@ -21,13 +23,14 @@
 //	            RFC 8707, 2.2; RFC 9396, 6  privileges.go
 //	/introspect RFC 7662; RFC 9701          introspection.go, inspect.go, accept.go
 //	/revoke     RFC 7009                    revocation.go
+//	/logout     OpenID Connect Logout       logout.go, backchannel.go
 //	/userinfo   OIDC Core, 5.3 and 5.5      userinfo.go, claims.go, standardclaims.go
 //	ID tokens   OIDC Core, 2 and 3.1.2.1    idtoken.go, hint.go, authentication.go
 //	            OIDC Core, 8                pairwise.go
 //	/jwks       RFC 7517                    discovery.go
 //	metadata    RFC 8414; RFC 8705, 5       discovery.go
 //
-// A [Profile] is a table of rules in profile.go. New refuses a configuration
+// A [Profile] is a table of rules in profile.go or fapi1.go. New refuses a configuration
 // that breaks one and says all that is wrong at once.
 //
 // # What happens once

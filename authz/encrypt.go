@@ -61,8 +61,9 @@ func (s *Server) checkEncryption(c *Client) (v Violations) {
 // encrypt returns a signed JWT nested in a JWE for client c, or the JWT itself
 // if it registered for no encryption (RFC 7519, 5.2). It never sends in the
 // clear what was to be encrypted: without a key that fits there is no answer
-// (OpenID Connect Core, 10.2).
-func (s *Server) encrypt(ctx context.Context, c *Client, e Encryption, jwt string) (string, error) {
+// (OpenID Connect Core, 10.2). Replicated are claims of it that the header
+// repeats (RFC 7519, 5.3).
+func (s *Server) encrypt(ctx context.Context, c *Client, e Encryption, jwt string, replicated ...[2]string) (string, error) {
 	if e.Alg == "" {
 		return jwt, nil
 	}
@@ -79,5 +80,5 @@ func (s *Server) encrypt(ctx context.Context, c *Client, e Encryption, jwt strin
 	if !ok {
 		return "", errors.New("the client has no key to encrypt to for " + e.Alg)
 	}
-	return jose.Encrypt(e.Alg, e.enc(), key.ID, "JWT", key.Public, []byte(jwt))
+	return jose.Encrypt(e.Alg, e.enc(), key.ID, "JWT", key.Public, []byte(jwt), replicated...)
 }

@@ -19,6 +19,9 @@ const (
 	tokenUnknown   = "token_unknown"
 	tokenInspected = "token_introspected"
 	claimsTold     = "claims_told"
+	logoutShown    = "logout_shown"
+	logoutFinished = "logout_finished"
+	logoutNotified = "logout_notified"
 	requestRefused = "request_refused"
 	requestFailed  = "request_failed"
 )
@@ -43,6 +46,9 @@ type Event struct {
 	//	                 somebody asked about a token; with Reason, was told
 	//	                 that it is inactive
 	//	claims_told      a client was told of its customer at userinfo, see Claims
+	//	logout_shown     a client asked that the customer be logged out
+	//	logout_finished  the browser went back to it
+	//	logout_notified  a client was told that a session ended
 	//	request_refused  the protocol said no
 	//	request_failed   the server could not do its work
 	Kind      string
@@ -63,6 +69,10 @@ type Event struct {
 	Certificate string // x5t#S256 of the client's certificate (RFC 8705, 3.1)
 	Key         string // jkt of the client's proof key (RFC 9449, 6.1)
 	Token       string // jti of the access token issued, revoked or asked about
+
+	// Waived are the rows that the client, its request or the server's settings
+	// break, which Config.Waivers allows or, for these settings, allowed.
+	Waived []string
 
 	Code   Code   // what the client was told, if it was refused
 	Rule   string // the row that the refusal rests on
@@ -90,6 +100,7 @@ func (e Event) LogValue() slog.Value {
 	add("certificate", e.Certificate)
 	add("key", e.Key)
 	add("token", e.Token)
+	add("waived", strings.Join(e.Waived, " "))
 	add("code", string(e.Code))
 	add("rule", e.Rule)
 	add("reason", e.Reason)

@@ -17,37 +17,47 @@ import (
 // as the key is published. One that was encrypted to the client the client
 // decrypts first; there is no key of ours to encrypt it to anew.
 func (s *Server) hinted(ctx context.Context, c *Client, hint string) (sub string, err error) {
+	claims, err := s.hint(ctx, c, hint)
+	if err != nil {
+		return "", err
+	}
+	sub, _ = claims.String("sub")
+	return sub, nil
+}
+
+// hint returns the claims of an id_token_hint, see [Server.hinted].
+func (s *Server) hint(ctx context.Context, c *Client, hint string) (claims jose.Claims, err error) {
 	malformed := func(err error) error {
 		return refuse("OIDC-AR-16", invalidRequest, "id_token_hint is not an ID token of this server").because(err)
 	}
 	if jose.IsEncrypted(hint) {
-		return "", refuse("OIDC-AR-16", invalidRequest, "id_token_hint is encrypted: send what is inside")
+		return claims, refuse("OIDC-AR-16", invalidRequest, "id_token_hint is encrypted: send what is inside")
 	}
 	t, err := jose.Parse(hint, maxAssertion)
 	if err != nil {
-		return "", malformed(err)
+		return claims, malformed(err)
 	}
 	if t.Header.Type != "" && t.Header.Type != "JWT" { // an access token, say (RFC 8725, 3.12)
-		return "", malformed(errors.New("its typ is of another kind of token"))
+		return claims, malformed(errors.New("its typ is of another kind of token"))
 	}
 	ours, err := s.ownKeys(ctx)
 	if err != nil {
-		return "", err
+		return claims, err
 	}
-	claims, err := t.Verify(s.algs(), ours)
+	claims, err = t.Verify(s.algs(), ours)
 	if err != nil {
-		return "", malformed(err)
+		return claims, malformed(err)
 	}
 	iss, _ := claims.String("iss")
 	aud, _ := claims.Strings("aud")
 	sub, ok := claims.String("sub")
 	switch {
 	case iss != s.config.Issuer:
-		return "", malformed(errors.New("it is of another issuer"))
+		return claims, malformed(errors.New("it is of another issuer"))
 	case !slices.Contains(aud, c.ID):
-		return "", refuse("OIDC-AR-16", invalidRequest, "id_token_hint was issued to another client")
+		return claims, refuse("OIDC-AR-16", invalidRequest, "id_token_hint was issued to another client")
 	case !ok || sub == "" || !claims.Has("iat") || !claims.Has("exp"): // signed userinfo has no exp
-		return "", malformed(errors.New("it lacks a claim that ID tokens have"))
+		return claims, malformed(errors.New("it lacks a claim that ID tokens have"))
 	}
-	return sub, nil
+	return claims, nil
 }

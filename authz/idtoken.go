@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/aikagi/aikagi/internal/grant"
 	"github.com/aikagi/aikagi/token"
 )
 
@@ -27,30 +28,50 @@ func (s *Server) idToken(ctx context.Context, req *tokenRequest, g *kept, res *t
 	if err != nil {
 		return "", err
 	}
-	now := s.now()
-	id := &token.ID{
-		Issuer:      s.config.Issuer,
-		Subject:     s.subject(c.Client, g.Subject),
-		Audience:    g.Client,
-		Nonce:       g.Code.Nonce,
-		ACR:         g.ACR,
-		AMR:         g.AMR,
-		AuthTime:    g.AuthTime,
-		IssuedAt:    now,
-		Expires:     now.Add(s.config.IDTokenLifetime),
-		AccessToken: res.access,
-		Extra:       make(map[string]any, len(told)),
-	}
+	id := s.signedIn(c, g.Grant)
+	id.AccessToken, id.Extra = res.access, make(map[string]any, len(told))
 	for _, t := range told {
 		id.Extra[t.name] = t.value
 	}
+	req.event.Claims = toldNames(told)
+	return s.signID(ctx, c, id)
+}
+
+// detachedSignature makes the ID token that the browser takes to the client
+// beside code: a signature over code and state (OIDC Core, 3.3.2.11; FAPI 1.0
+// Advanced, 5.2.2.1). It says who signed in and when, as the one from the token
+// endpoint will, and nothing else of the customer, whatever the client asked.
+func (in *Interaction) detachedSignature(ctx context.Context, g *grant.Grant, code string) (string, error) {
+	id := in.server.signedIn(in.client, g)
+	id.Code, id.State = code, in.request.State
+	return in.server.signID(ctx, in.client, id)
+}
+
+// signedIn returns what every ID token of g says to client c.
+func (s *Server) signedIn(c *caller, g *grant.Grant) *token.ID {
+	now := s.now()
+	return &token.ID{
+		Issuer:   s.config.Issuer,
+		Subject:  s.subject(c.Client, g.Subject),
+		Audience: g.Client,
+		Nonce:    g.Code.Nonce,
+		ACR:      g.ACR,
+		AMR:      g.AMR,
+		AuthTime: g.AuthTime,
+		IssuedAt: now,
+		Expires:  now.Add(s.config.IDTokenLifetime),
+		Session:  grant.SessionID(s.config.Issuer, g.Client, g.Session),
+	}
+}
+
+// signID signs id as client c registered, and encrypts it if it did for that.
+func (s *Server) signID(ctx context.Context, c *caller, id *token.ID) (string, error) {
 	signed, err := s.sign(c, c.IDTokenAlg, func(alg string) (string, error) {
 		return token.SignID(ctx, s.config.Keys, alg, id)
 	})
 	if err != nil {
 		return "", err
 	}
-	req.event.Claims = toldNames(told)
 	return s.encrypt(ctx, c.Client, c.IDTokenEncryption, signed)
 }
 

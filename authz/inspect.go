@@ -134,9 +134,11 @@ func (s *Server) standing(ctx context.Context, a *token.Access) (*kept, error) {
 func (s *Server) stillGood(ctx context.Context, c *caller, a *token.Access, g *kept) (p privileges, err error) {
 	client := c.Client
 	if a.ClientID != c.ID {
-		if client, _, err = s.client(ctx, a.ClientID); err != nil {
+		other, err := s.client(ctx, a.ClientID)
+		if err != nil {
 			return p, err
 		}
+		client = other.Client
 	}
 	var granted []string
 	if g != nil {

@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -81,8 +80,11 @@ func (s *Server) interaction(c *caller, req *grant.Request) (*Interaction, error
 	if !c.redirectsTo(req.RedirectURI) {
 		return nil, refuse("RFC9126-4-4", invalidRequest, "redirect_uri is no longer registered")
 	}
-	if c.checkMode(cmp.Or(req.ResponseMode, modeQuery)) != nil {
-		return nil, refuse("RFC9126-7.4-1", invalidRequest, "response_mode is no longer registered")
+	if req.ByValue && !c.policy.byValue {
+		return nil, errNotPushed
+	}
+	if c.checkResponse(responseOf(req)) != nil {
+		return nil, refuse("RFC9126-7.4-1", invalidRequest, "response_type or response_mode is no longer registered")
 	}
 	for _, scope := range req.Scopes {
 		if _, err := s.scopes(c.Client, scope); err != nil {
@@ -145,15 +147,7 @@ func readVisit(b []byte) (v visit, err error) {
 // start binds the interaction to the browser that sent r.
 func (in *Interaction) start(w http.ResponseWriter, r *http.Request) {
 	s := in.server
-	browser, ok := s.browser(r)
-	if !ok {
-		value := randomText()
-		browser = browserDigest(value)
-		http.SetCookie(w, &http.Cookie{
-			Name: s.cookie, Value: value, Path: "/",
-			Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		})
-	}
+	browser := s.bind(w, r)
 	in.started = s.now().Truncate(time.Second)
 	in.ID = s.seal.seal(visit{in.request.Locator, browser, in.started.Unix()}.bytes())
 }
@@ -215,6 +209,20 @@ var errTooLate = refuse("RFC9126-4-3", invalidRequestURI, "the interaction took 
 // tooLate reports whether an interaction that began then has ended.
 func (s *Server) tooLate(started time.Time) bool {
 	return !s.now().Before(started.Add(s.config.InteractionLifetime))
+}
+
+// bind returns what stands for the browser that sent r, and gives it a cookie if
+// it has none.
+func (s *Server) bind(w http.ResponseWriter, r *http.Request) [16]byte {
+	if browser, ok := s.browser(r); ok {
+		return browser
+	}
+	value := randomText()
+	http.SetCookie(w, &http.Cookie{
+		Name: s.cookie, Value: value, Path: "/",
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+	return browserDigest(value)
 }
 
 // browser returns what stands for the browser that sent r, if it has been here

@@ -33,25 +33,48 @@ func (s *Server) requestObject(ctx context.Context, c *caller, f form.Values) (f
 		}
 		return f, nil
 	}
-	signed, err := s.decryptRequest(f.Get("request")) // RFC 9101, 6.1
+	o, err := s.readObject(ctx, c, f.Get("request"))
 	if err != nil {
 		return form.Values{}, err
 	}
-	o, err := s.verifyRequest(ctx, c, signed) // RFC 9101, 6.2
+	if o.jti != "" { // one that says which it is, is good once; the caller spends the id before it answers
+		c.replay = append(c.replay, objectUse(c.ID, o.jti, o.expires))
+	}
+	return o.params, nil
+}
+
+// An object is a request object that was found good.
+type object struct {
+	signed  string // header and payload, as they were signed
+	jti     string // or ""
+	expires time.Time
+	params  form.Values
+}
+
+// readObject reads a request object of c's.
+func (s *Server) readObject(ctx context.Context, c *caller, text string) (*object, error) {
+	signed, err := s.decryptRequest(text) // RFC 9101, 6.1
 	if err != nil {
-		return form.Values{}, err
+		return nil, err
 	}
-	if err := s.checkParties(c, o); err != nil {
-		return form.Values{}, err
-	}
-	exp, err := s.checkTimes(c, o)
+	claims, err := s.verifyRequest(ctx, c, signed) // RFC 9101, 6.2
 	if err != nil {
-		return form.Values{}, err
+		return nil, err
 	}
-	if err := c.once(o, exp); err != nil {
-		return form.Values{}, err
+	if err := s.checkParties(c, claims); err != nil {
+		return nil, err
 	}
-	return requestParameters(o) // RFC 9101, 6.3
+	o := &object{signed: signed[:strings.LastIndexByte(signed, '.')]}
+	if o.expires, err = s.checkTimes(c, claims); err != nil {
+		return nil, err
+	}
+	if o.jti, err = objectID(claims); err != nil {
+		return nil, err
+	}
+	if o.params, err = requestParameters(claims); err != nil { // RFC 9101, 6.3
+		return nil, err
+	}
+	return o, nil
 }
 
 // decryptRequest returns the signed JWT that is in an encrypted request object.
@@ -146,22 +169,24 @@ func (s *Server) checkTimes(c *caller, o jose.Claims) (exp time.Time, err error)
 	return exp, nil
 }
 
-// once makes sure that a request object that says which one it is, by its jti,
-// is good once only. The caller spends the id before it answers.
-func (c *caller) once(o jose.Claims, exp time.Time) error {
+// objectID returns the jti of a request object, or "" if it has none.
+func objectID(o jose.Claims) (string, error) {
 	if !o.Has("jti") {
-		return nil
+		return "", nil
 	}
 	jti, ok := o.String("jti")
 	if !ok || jti == "" || len(jti) > maxJTI {
-		return refuse("RFC9101-I-1", invalidRequestObject, "jti is empty, too long or not a string")
+		return "", refuse("RFC9101-I-1", invalidRequestObject, "jti is empty, too long or not a string")
 	}
-	c.replay = append(c.replay, replayID{
-		artifact: "request_object", owner: c.ID, id: jti, until: exp,
-		spent: refuse("RFC9101-I-1", invalidRequestObject, "the request object was used before"),
-	})
-	return nil
+	return jti, nil
 }
+
+// objectUse is the one use of the request object of a client that has that jti.
+func objectUse(client, jti string, until time.Time) replayID {
+	return replayID{artifact: "request_object", owner: client, id: jti, until: until, spent: errObjectUsed}
+}
+
+var errObjectUsed = refuse("RFC9101-I-1", invalidRequestObject, "the request object was used before")
 
 // requestParameters returns the parameters in a request object as they would
 // stand in a form, so that both are read by the same code.
@@ -217,7 +242,7 @@ func parameter(o jose.Claims, name string) ([]string, bool) {
 // describeRequests fills in how requests may be made (RFC 9101, 9 and 10.5).
 func (s *Server) describeRequests(d *document) {
 	d.Request = true
-	d.RequireSignedRequest = !slices.ContainsFunc(s.config.Profiles, func(p Profile) bool { return !policies[p].signedRequest })
+	d.RequireSignedRequest = !s.some(func(p *policy) bool { return !p.signedRequest })
 	d.RequestAlgs = s.algs()
 	for _, key := range s.config.Decrypt {
 		if !key.Retired && !slices.Contains(d.RequestEncAlgs, key.Algorithm) {

@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"html/template"
 	"net/http"
 )
 
@@ -14,7 +13,7 @@ func (s *Server) servePage(name string, e endpoint) http.Handler {
 		if err := e(w, r, &ev); err != nil {
 			refusal := asError(err)
 			s.auditRefusal(r.Context(), ev, refusal)
-			errorPage(w, refusal)
+			s.errorPage(w, r, refusal)
 		}
 	})
 }
@@ -31,6 +30,7 @@ var (
 	noCache       = []string{"no-cache"}
 	typeJSON      = []string{"application/json"}
 	typeJWT       = []string{"application/jwt"}
+	typeHTML      = []string{"text/html; charset=utf-8"}
 	contentLength = []string{"0"}
 )
 
@@ -49,28 +49,4 @@ func browserHeaders(h http.Header) {
 func uncacheable(h http.Header) {
 	h["Cache-Control"] = noStore
 	h["Pragma"] = noCache
-}
-
-var errorTemplate = template.Must(template.New("error").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>This request cannot be completed</title>
-<h1>This request cannot be completed</h1>
-<p>Please go back to where you came from and start again.</p>
-<p><code>{{.Code}}</code>{{with .Description}}: {{.}}{{end}}</p>
-</html>
-`))
-
-// errorPage tells the customer why there is no way on. There is no redirect:
-// what brought the browser here is not to be trusted (RFC 6749, 3.1.2.4).
-func errorPage(w http.ResponseWriter, e *Error) {
-	h := w.Header()
-	if e.allow != "" {
-		h.Set("Allow", e.allow)
-	}
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'")
-	w.WriteHeader(e.httpStatus())
-	_ = errorTemplate.Execute(w, e) // the client is gone if this fails
 }

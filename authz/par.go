@@ -41,10 +41,11 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request, ev *Event) error {
 	if f, err = s.requestObject(r.Context(), c, f); err != nil { // RFC 9126, 3
 		return err
 	}
-	req, err := s.readRequest(r.Context(), c, f) // RFC 9126, 2.1, step 3
+	req, err := s.readRequest(r.Context(), c, f, false) // RFC 9126, 2.1, step 3
 	if err != nil {
 		return err
 	}
+	ev.Waived = c.departs.rules
 	if req.JKT, err = s.codeKey(w, r, c, f, ev); err != nil { // RFC 9449, 10
 		return err
 	}

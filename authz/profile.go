@@ -26,6 +26,12 @@ const (
 	// "jwt" alone, must do the one or the other.
 	FAPI2Security Profile = "fapi2-security"
 
+	// FAPI1Advanced is FAPI 1.0 Advanced, Final, of 12 March 2021, with the rules
+	// of FAPI 1.0 Baseline that it includes. Its clients sign their requests,
+	// send them by value or push them, and are answered by code and ID token, or
+	// by a code in a signed response (JARM). See fapi1.go.
+	FAPI1Advanced Profile = "fapi1-advanced"
+
 	// FAPI2MessageSigning is FAPI 2.0 Message Signing, Final, of September
 	// 2025: all of FAPI2Security, and every client signs its requests (JAR) and
 	// gets signed responses (JARM).
@@ -45,23 +51,63 @@ type policy struct {
 	tls         mtls.Policy   // for the listener
 	rules       []rule
 
-	signedRequest bool     // whether every request is a signed one (RFC 9101)
-	responseModes []string // how a client may be answered
+	signedRequest bool  // whether every request is a signed one (RFC 9101)
+	byValue       bool  // whether requests may come to the authorization endpoint, and without PKCE then
+	endpointAud   bool  // whether an assertion may be for an endpoint, and for others as well
+	dpop          bool  // whether tokens may be bound to a DPoP key
+	responses     []way // how a client may be answered
+}
+
+// A way is a response type and the modes that it may be answered in.
+type way struct {
+	responseType string
+	modes        []string
+}
+
+// modesOf returns how a response type may be answered, or nil if it may not be
+// asked for.
+func (p *policy) modesOf(responseType string) []string {
+	for _, w := range p.responses {
+		if w.responseType == responseType {
+			return w.modes
+		}
+	}
+	return nil
+}
+
+// modes returns how any response type may be answered.
+func (p *policy) modes() (modes []string) {
+	for _, w := range p.responses {
+		modes = append(modes, w.modes...)
+	}
+	return modes
 }
 
 // A rule is one demand of a profile. Exactly one of server, client and request
 // is set; it returns what breaks the rule, or "".
 type rule struct {
 	id      string // the row of the specification
-	remedy  string // for server and client: what the host should do
+	remedy  string // what to do; for request it is only told in the report
 	code    Code   // for request: what the client is told
 	server  func(*policy, *Config) string
 	client  func(*policy, *Client) string
 	request func(*policy, *pushed) string
+
+	// waivable says that no other promise rests on the rule, so that a bank may
+	// depart from it for a time (see Waiver). It is not so for whatever
+	// authenticates a client, binds its tokens or proves who signed what; for
+	// what answers could leak by; and for what the code behind the rule relies
+	// on, or refuses as well. All rules of one row are of one kind.
+	waivable bool
+
+	// about, for the report, says whether a server so configured has what the
+	// rule speaks of. If nil, every server has. The rule is checked anyway.
+	about func(*Config) bool
 }
 
 // policies holds every profile there is.
 var policies = map[Profile]*policy{
+	FAPI1Advanced:       &fapi1Advanced,
 	FAPI2Security:       &fapi2Security,
 	FAPI2MessageSigning: fapi2MessageSigning(),
 }
@@ -76,13 +122,14 @@ var fapi2Security = policy{
 	tls:         mtls.FAPI2,
 	rules:       fapi2Rules,
 
-	responseModes: []string{modeQuery, modeJWT, modeQueryJWT},
+	dpop:      true,
+	responses: []way{{typeCode, []string{modeQuery, modeJWT, modeQueryJWT}}},
 }
 
 func fapi2MessageSigning() *policy {
 	p := fapi2Security
-	p.signedRequest = true                            // FAPI2-MS-5.3.1-1
-	p.responseModes = []string{modeJWT, modeQueryJWT} // FAPI2-MS-5.4.1-1
+	p.signedRequest = true                                           // FAPI2-MS-5.3.1-1
+	p.responses = []way{{typeCode, []string{modeJWT, modeQueryJWT}}} // FAPI2-MS-5.4.1-1
 	return &p
 }
 
@@ -97,10 +144,10 @@ var fapi2Rules = []rule{
 		}
 		return ""
 	}},
-	{id: "FAPI2-SP-5.3.2.1-11", remedy: "let codes live 60 seconds or less", server: func(p *policy, c *Config) string {
+	{id: "FAPI2-SP-5.3.2.1-11", remedy: "let codes live 60 seconds or less", waivable: true, about: withPages, server: func(p *policy, c *Config) string {
 		return above("CodeLifetime", c.CodeLifetime, p.codeLife)
 	}},
-	{id: "FAPI2-SP-5.3.2.2-12", remedy: "let request URIs live from 5 to 599 seconds", server: func(p *policy, c *Config) string {
+	{id: "FAPI2-SP-5.3.2.2-12", remedy: "let request URIs live from 5 to 599 seconds", waivable: true, about: withPages, server: func(p *policy, c *Config) string {
 		if c.RequestLifetime < 5*time.Second {
 			return "RequestLifetime is " + c.RequestLifetime.String()
 		}
@@ -122,7 +169,7 @@ var fapi2Rules = []rule{
 		}
 		return ""
 	}},
-	{id: "FAPI2-SP-5.3.2.1-2", remedy: "register authorization_code, refresh_token or client_credentials", client: func(p *policy, c *Client) string {
+	{id: "FAPI2-SP-5.3.2.1-2", remedy: "register authorization_code, refresh_token or client_credentials", waivable: true, client: func(p *policy, c *Client) string {
 		for _, t := range c.GrantTypes {
 			if bad := outside("grant_types", t, p.grantTypes); bad != "" {
 				return bad
@@ -163,7 +210,7 @@ var fapi2Rules = []rule{
 		}
 		return ""
 	}},
-	{id: "FAPI2-SP-5.3.2.2-8", remedy: "register https URIs; http is for native clients on 127.0.0.1 and [::1]", client: func(_ *policy, c *Client) string {
+	{id: "FAPI2-SP-5.3.2.2-8", remedy: "register https URIs; http is for native clients on 127.0.0.1 and [::1]", waivable: true, about: withPages, client: func(_ *policy, c *Client) string {
 		for _, u := range c.RedirectURIs {
 			if !strings.HasPrefix(u, "https://") && !(c.ApplicationType == "native" && loopback(u)) {
 				return "redirect_uris has " + strconv.Quote(u)
@@ -171,7 +218,7 @@ var fapi2Rules = []rule{
 		}
 		return ""
 	}},
-	{id: "OIDR-4", remedy: "register web or native", client: func(_ *policy, c *Client) string {
+	{id: "OIDR-4", remedy: "register web or native", waivable: true, client: func(_ *policy, c *Client) string {
 		return outside("application_type", c.ApplicationType, []string{"", "web", "native"})
 	}},
 	{id: "OIDR-7", remedy: "register jwks or jwks_uri, not both", client: func(p *policy, c *Client) string {
@@ -202,7 +249,7 @@ var fapi2Rules = []rule{
 			return "response_modes is empty"
 		}
 		for _, mode := range c.ResponseModes {
-			if bad := outside("response_modes", mode, p.responseModes); bad != "" {
+			if bad := outside("response_modes", mode, p.modes()); bad != "" {
 				return bad
 			}
 		}
@@ -217,7 +264,7 @@ var fapi2Rules = []rule{
 	{id: "RFC9068-2.1-1", remedy: "register jwt or opaque", client: func(_ *policy, c *Client) string {
 		return outside("access_token_format", c.AccessTokenFormat, []string{"", "jwt", formatOpaque})
 	}},
-	{id: "RFC8705-2.1-2", remedy: "register exactly one tls_client_auth_ member, well formed", client: func(_ *policy, c *Client) string {
+	{id: "RFC8705-2.1-2", remedy: "register exactly one tls_client_auth_ member, well formed", about: withAuthorities, client: func(_ *policy, c *Client) string {
 		if c.AuthMethod != methodTLS {
 			return ""
 		}
@@ -228,19 +275,19 @@ var fapi2Rules = []rule{
 	}},
 
 	// What a client pushes.
-	{id: "FAPI2-SP-5.3.2.2-1", code: unsupportedResponseType, request: func(_ *policy, r *pushed) string {
+	{id: "FAPI2-SP-5.3.2.2-1", remedy: "ask for the response type code", code: unsupportedResponseType, request: func(_ *policy, r *pushed) string {
 		if r.responseType != "code" {
 			return "response_type must be code"
 		}
 		return ""
 	}},
-	{id: "FAPI2-SP-5.3.2.2-6", code: invalidRequest, request: func(_ *policy, r *pushed) string {
+	{id: "FAPI2-SP-5.3.2.2-6", remedy: "send a redirect_uri with every request", code: invalidRequest, request: func(_ *policy, r *pushed) string {
 		if r.RedirectURI == "" {
 			return "redirect_uri is missing"
 		}
 		return ""
 	}},
-	{id: "FAPI2-SP-5.3.2.2-5", code: invalidRequest, request: func(_ *policy, r *pushed) string {
+	{id: "FAPI2-SP-5.3.2.2-5", remedy: "send a code_challenge of method S256 with every request", code: invalidRequest, request: func(_ *policy, r *pushed) string {
 		if pkce.CheckChallenge(r.Challenge, r.challengeMethod) != nil {
 			return "a code_challenge with code_challenge_method S256 is required"
 		}
@@ -248,44 +295,50 @@ var fapi2Rules = []rule{
 	}},
 }
 
+func withPages(c *Config) bool       { return c.Interact != nil }
+func withAuthorities(c *Config) bool { return c.Authorities != nil }
+
 // mustSign reports whether the requests of client c have to be signed ones.
 func (p *policy) mustSign(c *Client) bool {
 	return c.mayUse(grantCode) && (p.signedRequest || c.RequireSignedRequest)
 }
 
-// checkServer returns every rule for the server that c breaks.
-func (p *policy) checkServer(c *Config) (v Violations) {
+// checkServer returns every rule for the server that c breaks and d does not
+// allow it to.
+func (p *policy) checkServer(c *Config, d *departure) (v Violations) {
 	for _, r := range p.rules {
 		if r.server == nil {
 			continue
 		}
-		if bad := r.server(p, c); bad != "" {
+		if bad := r.server(p, c); bad != "" && !d.allows(&r) {
 			v = append(v, Violation{r.id, bad, r.remedy})
 		}
 	}
 	return v
 }
 
-// checkClient returns every rule for clients that c breaks.
-func (p *policy) checkClient(c *Client) (v Violations) {
+// checkClient returns every rule for clients that c breaks and d does not allow
+// it to.
+func (p *policy) checkClient(c *Client, d *departure) (v Violations) {
 	for _, r := range p.rules {
 		if r.client == nil {
 			continue
 		}
-		if bad := r.client(p, c); bad != "" {
+		if bad := r.client(p, c); bad != "" && !d.allows(&r) {
 			v = append(v, Violation{r.id, bad, r.remedy})
 		}
 	}
 	return v
 }
 
-// checkRequest returns the refusal of the first rule that r breaks.
-func (p *policy) checkRequest(r *pushed) error {
+// checkRequest returns the refusal of the first rule that r breaks and d does
+// not allow it to.
+func (p *policy) checkRequest(r *pushed, d *departure) error {
 	for _, rule := range p.rules {
 		if rule.request == nil {
 			continue
 		}
-		if bad := rule.request(p, r); bad != "" {
+		if bad := rule.request(p, r); bad != "" && !d.allows(&rule) {
 			return refuse(rule.id, rule.code, bad)
 		}
 	}
@@ -294,9 +347,9 @@ func (p *policy) checkRequest(r *pushed) error {
 
 // A Violation is one rule that a configuration or a client breaks.
 type Violation struct {
-	Rule   string // the row of the specification, such as FAPI2-SP-5.3.2.1-11
-	Value  string // what is wrong
-	Remedy string // what to do about it
+	Rule   string `json:"rule"`   // the row of the specification, such as FAPI2-SP-5.3.2.1-11
+	Value  string `json:"value"`  // what is wrong
+	Remedy string `json:"remedy"` // what to do about it
 }
 
 // Violations is every rule that a configuration or a client breaks. It is the

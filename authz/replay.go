@@ -42,9 +42,14 @@ func (s *Server) spend(ctx context.Context, ids []replayID) error {
 	return first
 }
 
+// key returns the key under which the use of id is remembered.
+func (id replayID) key(issuer string) string {
+	return grant.ReplayKey(issuer, id.artifact, id.owner, id.id)
+}
+
 func (s *Server) spendOne(ctx context.Context, id replayID) error {
 	err := s.create(ctx, store.Record{
-		Key:     grant.ReplayKey(s.config.Issuer, id.artifact, id.owner, id.id),
+		Key:     id.key(s.config.Issuer),
 		Version: grant.NewVersion(),
 		Expires: id.until,
 	})

@@ -17,23 +17,31 @@ const (
 	maxHint  = 1024
 )
 
-// A pushed is an authorization request as a client pushed it, with what is
-// checked and then forgotten.
+// A pushed is an authorization request as a client pushed it, or sent it by
+// value, with what is checked and then forgotten.
 type pushed struct {
 	grant.Request
-	responseType    string
+	responseType    string // its words in order
+	mode            string // response_mode, also if that is the default
 	challengeMethod string
+	scope           string // as it came
+	hasDetails      bool   // whether it has authorization_details
+	hasDPoPKey      bool   // whether it has dpop_jkt
 }
 
+// asksOpenID reports whether openid is among the scopes.
+func (r *pushed) asksOpenID() bool { return slices.Contains(strings.Fields(r.scope), "openid") }
+
 // readRequest reads and checks an authorization request (RFC 6749, 4.1.1; OIDC
-// Core, 3.1.2.1), from client c.
-func (s *Server) readRequest(ctx context.Context, c *caller, f form.Values) (*pushed, error) {
+// Core, 3.1.2.1), from client c, that was pushed or came by value.
+func (s *Server) readRequest(ctx context.Context, c *caller, f form.Values, byValue bool) (*pushed, error) {
 	if f.Has("registration") {
 		return nil, refuse("OIDC-AR-22", registrationNotSupported, "registration is not supported")
 	}
 	r := &pushed{
 		Request: grant.Request{
 			Client:      c.ID,
+			ByValue:     byValue,
 			RedirectURI: f.Get("redirect_uri"),
 			State:       f.Get("state"),
 			Challenge:   f.Get("code_challenge"),
@@ -41,13 +49,17 @@ func (s *Server) readRequest(ctx context.Context, c *caller, f form.Values) (*pu
 			LoginHint:   f.Get("login_hint"),
 			UILocales:   strings.Fields(f.Get("ui_locales")),
 		},
-		responseType:    f.Get("response_type"),
+		responseType:    sortedType(f.Get("response_type")),
 		challengeMethod: f.Get("code_challenge_method"),
+		scope:           f.Get("scope"),
+		hasDetails:      f.Has("authorization_details"),
+		hasDPoPKey:      f.Has("dpop_jkt"),
 	}
+	r.mode = cmp.Or(f.Get("response_mode"), defaultMode(r.responseType))
 	if r.responseType == "" {
 		return nil, refuse("RFC6749-3.1.1-1", invalidRequest, "response_type is missing")
 	}
-	if err := c.policy.checkRequest(r); err != nil {
+	if err := c.policy.checkRequest(r, &c.departs); err != nil {
 		return nil, err
 	}
 	if !c.mayUse(grantCode) {
@@ -56,12 +68,14 @@ func (s *Server) readRequest(ctx context.Context, c *caller, f form.Values) (*pu
 	if !c.redirectsTo(r.RedirectURI) {
 		return nil, refuse("RFC9700-2.1-1", invalidRequest, "redirect_uri is not registered")
 	}
-	mode := cmp.Or(f.Get("response_mode"), modeQuery)
-	if err := c.checkMode(mode); err != nil {
+	if err := c.checkResponse(r.responseType, r.mode); err != nil {
 		return nil, err
 	}
-	if mode != modeQuery {
-		r.ResponseMode = mode
+	if r.responseType != typeCode {
+		r.ResponseType = r.responseType
+	}
+	if r.mode != defaultMode(r.responseType) {
+		r.ResponseMode = r.mode
 	}
 	var err error
 	if r.Prompt, err = readPrompt(f.Get("prompt")); err != nil {

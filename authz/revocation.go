@@ -28,7 +28,7 @@ func (s *Server) revocation(w http.ResponseWriter, r *http.Request, ev *Event) e
 	if err != nil {
 		return err
 	}
-	c, err := s.authenticate(r, f, ev)
+	c, err := s.identify(r, f, ev) // also one whose profile was retired
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 // concurrently.
 type Server struct {
 	config    Config
+	departs   map[Profile]departure // of the server itself, by the profile whose rules it breaks
 	keys      *clientKeys
 	seal      *sealer
 	proofs    *dpop.Verifier
@@ -27,6 +28,9 @@ type Server struct {
 	decrypt   []jose.DecryptionKey // for request objects
 	encryptTo []jose.Key           // those of them that are published
 	nonces    *dpop.Nonces         // nil: none are demanded
+	logouts   *sealer              // nil: there is no end-session endpoint
+	outward   *fetch.Client        // for what is asked of clients, and what they are told
+	retryIn   time.Duration        // before a client is told of a logout once more
 	routes    []Route
 	byPath    map[string]http.Handler
 	path      string // of the issuer
@@ -46,17 +50,22 @@ type Route struct {
 func New(c Config) (*Server, error) {
 	c = c.withDefaults()
 	v := c.check()
+	departs := make(map[Profile]departure)
 	for _, p := range c.Profiles {
 		if pol := policies[p]; pol != nil {
-			v = append(v, pol.checkServer(&c)...)
+			d := departure{waivers: c.Waivers, now: c.Now()}
+			v = append(v, pol.checkServer(&c, &d)...)
+			departs[p] = d
 		}
 	}
 	if len(v) > 0 {
 		return nil, v
 	}
-	s := &Server{config: c, seal: newSealer(c.Secrets, c.Issuer), cookie: cookieName(c.Issuer)}
+	s := &Server{config: c, departs: departs, seal: newSealer(c.Secrets, c.Issuer), cookie: cookieName(c.Issuer)}
+	s.outward = &fetch.Client{AllowPrivate: c.FetchPrivate, RootCAs: c.FetchRoots}
+	s.retryIn = time.Second
 	s.keys = newClientKeys(&fetch.Cache{
-		Client: &fetch.Client{AllowPrivate: c.FetchPrivate, RootCAs: c.FetchRoots},
+		Client: s.outward,
 		Now:    c.Now,
 		Check: func(b []byte) error { // what is no key set does not replace one
 			_, err := jose.ParseSet(b)
@@ -90,6 +99,7 @@ const (
 
 	pathIntrospect = "/introspect"
 	pathRevoke     = "/revoke"
+	pathLogout     = "/logout"
 )
 
 // mount makes the routes. What is not mounted is not advertised.
@@ -108,6 +118,10 @@ func (s *Server) mount() {
 	}
 	add(s.path+pathIntrospect, s.serve("introspect", s.introspect))
 	add(s.path+pathRevoke, s.serve("revoke", s.revocation))
+	if s.config.Logout != nil {
+		s.logouts = newLogoutSealer(&s.config)
+		add(s.path+pathLogout, s.servePage("logout", s.endSession))
+	}
 	meta := s.serve("metadata", s.metadata)
 	add(s.path+"/.well-known/openid-configuration", meta)
 	add("/.well-known/oauth-authorization-server"+s.path, meta) // RFC 8414, 3.1
@@ -158,14 +172,20 @@ func (s *Server) now() time.Time { return s.config.Now() }
 // every rule that its metadata breaks. The same is checked whenever a client
 // is loaded.
 func (s *Server) CheckClient(c *Client) error {
-	if _, v := s.fit(c); len(v) > 0 {
+	got, v := s.fit(c)
+	if len(v) == 0 {
+		if why := s.retirement(got.profile); why != "" {
+			v = Violations{{"CONF-1", why, "move the client to another profile; until then it may only revoke"}}
+		}
+	}
+	if len(v) > 0 {
 		return v
 	}
 	return nil
 }
 
-// fit returns the policy of c's one profile, or what keeps c from being served.
-func (s *Server) fit(c *Client) (*policy, Violations) {
+// fit returns c under its one profile, or what keeps c from being served.
+func (s *Server) fit(c *Client) (*caller, Violations) {
 	name := c.Profile
 	if name == "" && len(s.config.Profiles) == 1 {
 		name = s.config.Profiles[0]
@@ -173,14 +193,16 @@ func (s *Server) fit(c *Client) (*policy, Violations) {
 	if !slices.Contains(s.config.Profiles, name) {
 		return nil, Violations{{"CONF-1", "profile is " + strconv.Quote(string(c.Profile)), "name one of the server's profiles"}}
 	}
-	p := policies[name]
-	v := p.checkClient(c)
+	got := &caller{Client: c, profile: name, policy: policies[name], departs: s.departs[name]}
+	got.departs.client, got.departs.now = c.ID, s.now()
+	v := got.policy.checkClient(c, &got.departs)
 	if c.AuthMethod == methodTLS && s.config.Authorities == nil {
 		v = append(v, Violation{"RFC8705-2-7", "token_endpoint_auth_method is tls_client_auth", "set Config.Authorities"})
 	}
 	v = append(v, s.checkSubjectType(c)...)
 	v = append(v, checkUserInfo(c)...)
+	v = append(v, s.checkLogoutURIs(c)...)
 	v = append(v, s.checkEncryption(c)...)
 	v = append(v, s.checkResource(c)...)
-	return p, append(v, s.keys.check(c)...)
+	return got, append(v, s.keys.check(c)...)
 }

@@ -79,6 +79,7 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request, ev *Event) err
 	if err != nil {
 		return err
 	}
+	ev.Waived = c.departs.rules
 	ev.Subject = g.Subject
 	scopes, err := s.current(c.Client, a.Scopes)
 	if err != nil || !slices.Contains(scopes, "openid") {
@@ -107,7 +108,7 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request, ev *Event) err
 // good. Since it was issued, either may have ceased to be, and it may have been
 // revoked.
 func (s *Server) behind(ctx context.Context, a *token.Access) (*caller, *kept, error) {
-	c, p, err := s.client(ctx, a.ClientID)
+	c, err := s.client(ctx, a.ClientID)
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return nil, nil, s.invalidToken(e)
 	}
@@ -121,7 +122,7 @@ func (s *Server) behind(ctx context.Context, a *token.Access) (*caller, *kept, e
 	if err == nil && g == nil {
 		err = errors.New("a token with openid and without a grant") // none is issued
 	}
-	return &caller{Client: c, policy: p}, g, err
+	return c, g, err
 }
 
 // invalidToken returns the refusal of a token that is no longer good.

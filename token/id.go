@@ -47,6 +47,17 @@ type ID struct {
 	// hash it then carries (at_hash; OIDC Core, 3.1.3.6). Empty leaves it out.
 	AccessToken string
 
+	// Code and State are the authorization code and the state that the ID token
+	// is a detached signature of, whose half hashes it then carries (c_hash;
+	// OIDC Core, 3.3.2.11; s_hash; FAPI 1.0 Advanced, 5.2.2.1). An empty one is
+	// left out.
+	Code, State string
+
+	// Session is the name by which the client knows the session of the customer
+	// at the bank (sid; OpenID Connect Back-Channel Logout 1.0, 2.1). Empty leaves
+	// it out.
+	Session string
+
 	// Extra are the host's claims, such as name or email. They may not use a
 	// name that the protocols give a meaning, in whatever letter case; those
 	// that are nil or "" are left out.
@@ -73,6 +84,13 @@ func SignID(ctx context.Context, keys KeySet, alg string, id *ID) (string, error
 	if id.AccessToken != "" {
 		w.text("at_hash", halfHash(alg, id.AccessToken))
 	}
+	if id.Code != "" {
+		w.text("c_hash", halfHash(alg, id.Code))
+	}
+	if id.State != "" {
+		w.text("s_hash", halfHash(alg, id.State))
+	}
+	w.optional("sid", id.Session)
 	w.extra(id.Extra)
 	claims, err := w.end(len(id.Extra) > 0)
 	if err != nil {

@@ -39,6 +39,7 @@ func TestSignID(t *testing.T) {
 		{"OIDC-IT-5 OIDC-IT-12 auth_time only when it is known", func(id *token.ID) { id.AuthTime = time.Time{} }, with(base, "auth_time", nil)},
 		{"OIDC-IT-12 claims without a value", func(id *token.ID) { id.Extra = object{"email": "", "phone_number": nil} }, base},
 		{"OIDC-IT-2 sub of 255 characters", func(id *token.ID) { id.Subject = strings.Repeat("u", 255) }, with(base, "sub", strings.Repeat("u", 255))},
+		{"BCL-1 BCL-14 the session", func(id *token.ID) { id.Session = "s-1" }, with(base, "sid", "s-1")},
 		{"OIDC-IT-17 an hour", func(id *token.ID) { id.Expires = id.IssuedAt.Add(time.Hour) }, with(base, "exp", 1767225642+3600)},
 		{"PIT-4 claims of the host keep their type", func(id *token.ID) { id.Extra = object{"email": "a@b.example", "email_verified": true} },
 			with(with(base, "email", "a@b.example"), "email_verified", true)},
@@ -91,6 +92,7 @@ func TestSignIDRefuses(t *testing.T) {
 		{"OIDC-IT-8 empty amr", func(id *token.ID) { id.AMR = []string{"mfa", ""} }},
 		{"RFC8725-3.7-1 nonce is not UTF-8", func(id *token.ID) { id.Nonce = "\xff" }},
 		{"RFC8725-3.12-1 host sets at_hash", func(id *token.ID) { id.Extra = object{"at_hash": "x"} }},
+		{"BCL-14 host sets sid", func(id *token.ID) { id.Extra = object{"sid": "x"} }},
 		{"RFC8725-3.12-1 host sets client_id", func(id *token.ID) { id.Extra = object{"Client_ID": "x"} }},
 	}
 	for _, tt := range tests {

@@ -34,7 +34,7 @@ var configMembers = []string{
 }
 
 // availableProfiles is every profile that the library has, FAPI 2.0 first.
-var availableProfiles = []string{string(authz.FAPI2Security), string(authz.FAPI2MessageSigning)}
+var availableProfiles = []string{string(authz.FAPI2Security), string(authz.FAPI2MessageSigning), string(authz.FAPI1Advanced)}
 
 // readConfig reads a -config file. Each error names the file, the member and
 // the remedy.

@@ -1,5 +1,6 @@
-// Package fetch makes the requests that this server makes of others: so far
-// for the keys a client publishes at its jwks_uri.
+// Package fetch makes the requests that this server makes of others: for the
+// keys a client publishes at its jwks_uri, and to tell it of a logout at its
+// backchannel_logout_uri.
 //
 // Whoever registers a client chooses where such a request goes. So [Client]
 // speaks https only, to public addresses only, for a bounded time and a
@@ -44,9 +45,9 @@ var suites = []uint16{
 	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 }
 
-// A Client fetches documents that strangers point at. The zero Client is ready
-// and strict. Its fields must not be changed after the first Get; Get may be
-// called concurrently.
+// A Client fetches documents that strangers point at, and posts to where they
+// point. The zero Client is ready and strict. Its fields must not be changed
+// after first use; its methods may be called concurrently.
 //
 // It sends no cookies and no credentials, keeps no connections, and takes no
 // proxy from the environment: behind one, it is the proxy that resolves names,
@@ -63,7 +64,7 @@ type Client struct {
 	// MaxBytes is the longest document accepted. If zero, 128 KiB.
 	MaxBytes int64
 
-	// Timeout bounds the whole of a Get, from the look-up of the name to the
+	// Timeout bounds the whole of a Get or PostForm, from the look-up of the name to the
 	// last byte. If zero, 5 seconds.
 	Timeout time.Duration
 

@@ -110,6 +110,14 @@ func ParseQuery(rawQuery string, only ...string) (Values, error) {
 	}, nil)
 }
 
+// ParseWholeQuery reads all parameters of a URL's query. Those named in
+// repeatable may be repeated.
+//
+// The error is ErrMalformed or a *DuplicateError.
+func ParseWholeQuery(rawQuery string, repeatable ...string) (Values, error) {
+	return parse([]byte(rawQuery), nil, repeatable)
+}
+
 // Of returns parameters that did not come as a form, each a name and a value,
 // such as those of a request object (RFC 9101). What holds for a form holds for
 // them: a name occurs once unless it is in repeatable, and no text has a NUL.

@@ -25,6 +25,10 @@ type Grant struct {
 	Details   []string // authorization_details, each element as JSON
 	Claims    string   // the claims that were asked for one by one, as JSON, or ""
 
+	ByValue bool // its request came by value; see Request
+
+	Session Digest // of the bank's session, see [SessionDigest]; zero if it named none
+
 	Code    Code
 	Refresh Digest // of the refresh token's secret; zero before there is one
 }
@@ -65,6 +69,8 @@ const (
 	grantResources
 	grantDetails
 	grantClaims
+	grantByValue
+	grantSession
 )
 
 // Encode returns the record's value.
@@ -91,6 +97,8 @@ func (g *Grant) Encode() []byte {
 	e.strings(grantResources, g.Resources)
 	e.strings(grantDetails, g.Details)
 	e.string(grantClaims, g.Claims)
+	e.bool(grantByValue, g.ByValue)
+	e.digest(grantSession, g.Session)
 	return e.b
 }
 
@@ -141,6 +149,10 @@ func Decode(b []byte) (*Grant, error) {
 			return v.strings(&g.Details)
 		case grantClaims:
 			return v.string(&g.Claims)
+		case grantByValue:
+			return v.bool(&g.ByValue)
+		case grantSession:
+			return v.digest(&g.Session)
 		}
 		return ErrFormat
 	})

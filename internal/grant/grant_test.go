@@ -2,6 +2,7 @@ package grant_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"math"
 	"reflect"
@@ -32,6 +33,37 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s key is %s, want %s", tt.name, tt.got, tt.want)
 		}
 	}
+}
+
+// TestSession holds the names of a session to values computed apart from them:
+// clients keep them as long as they keep a customer signed in.
+func TestSession(t *testing.T) {
+	const issuer = "https://as.bank.example"
+	d := grant.SessionDigest(issuer, "bank-session-4f0c6e")
+	if got, want := hex.EncodeToString(d[:]), "bc6e212a87184056e85bfa063429b7559388eed37ddb840f3d966ee0a6dcf70f"; got != want {
+		t.Errorf("digest is %s, want %s", got, want)
+	}
+	if got, want := grant.SessionID(issuer, "kakeibo", d), "iqtXcFQiONUy6fUR4MJvkyW3fAKKNnANvag2tdzPviA"; got != want {
+		t.Errorf("sid is %s, want %s", got, want)
+	}
+	t.Run("BCL-14 another for every issuer, client and session", func(t *testing.T) {
+		seen := map[string]bool{}
+		for _, i := range []string{"https://a.example", "https://b.example"} {
+			for _, c := range []string{"a", "b"} {
+				for _, s := range []string{"a", "b"} {
+					seen[grant.SessionID(i, c, grant.SessionDigest(i, s))] = true
+				}
+			}
+		}
+		if len(seen) != 8 {
+			t.Errorf("%d names, want 8", len(seen))
+		}
+	})
+	t.Run("BCL-14 none for none", func(t *testing.T) {
+		if d := grant.SessionDigest(issuer, ""); d != (grant.Digest{}) || grant.SessionID(issuer, "kakeibo", d) != "" {
+			t.Errorf("%x", d)
+		}
+	})
 }
 
 func TestKeysDiffer(t *testing.T) {
@@ -81,6 +113,29 @@ func TestHandle(t *testing.T) {
 	}
 }
 
+// TestHandleOf: the handle of an object is its own for each issuer and client,
+// and the same wherever it is made. The wanted values were computed outside Go:
+// SHA-256 over the letter and each part after its length in eight bytes.
+func TestHandleOf(t *testing.T) {
+	h := grant.HandleOf("https://as.bank.example", "kakeibo", "eyJh.eyJi")
+	const want = "AVHqxaQZCR76f8ce5rFLIAQzROPEBtLoUGilTOZirdSJlqRsgPhokEV0xPeazXHG8A"
+	if h.String() != want {
+		t.Errorf("the handle is %s, want %s", h, want)
+	}
+	if v := locator.Version(); v != "F7VcuKFXpX_L_Blncb57bg" {
+		t.Errorf("the version is %s", v)
+	}
+	for _, other := range []grant.Handle{
+		grant.HandleOf("https://as.bank.exampl", "ekakeibo", "eyJh.eyJi"),
+		grant.HandleOf("https://as.bank.example", "kakeib", "oeyJh.eyJi"),
+		grant.HandleOf("https://as.bank.example", "kakeibo", "eyJh.eyJj"),
+	} {
+		if other.Locator == h.Locator || other.Secret == h.Secret {
+			t.Errorf("%s and %s", h, other)
+		}
+	}
+}
+
 func TestHandlesAreUnguessable(t *testing.T) {
 	t.Run("FAPI2-SP-5.4.1-4 ten thousand handles differ", func(t *testing.T) {
 		seen := map[any]bool{}
@@ -121,6 +176,7 @@ func fullGrant() *grant.Grant {
 		},
 		Refresh:   grant.Digest{2},
 		Resources: []string{"https://api.bank.example"}, Details: []string{`{"type":"a"}`, `{"type":"b"}`}, Claims: `{"userinfo":{"name":null}}`,
+		Session: grant.Digest{4}, ByValue: true,
 	}
 }
 
@@ -131,7 +187,8 @@ func fullRequest() *grant.Request {
 		Challenge: "zm3Dvy3EV4XaGP86qt62-sT0aZra8ssBIzW_iNhBHzE", Nonce: "n-1", ACRValues: []string{"a", "b"},
 		Prompt: []string{"login"}, UILocales: []string{"ja", "en"}, LoginHint: "太郎", MaxAge: 300, HasMaxAge: true, JKT: "VmR2zmQFtNQZEmpx3DFcuzPKziGYCx5f2prh05oCmAk",
 		Resources: []string{"https://api.bank.example"}, Details: []string{`{"type":"a"}`}, Claims: `{"userinfo":{"name":null}}`,
-		Subject: "u-5b1e9d", EssentialACR: true, ResponseMode: "jwt",
+		Subject: "u-5b1e9d", EssentialACR: true, ResponseMode: "jwt", ResponseType: "code id_token",
+		ByValue: true, Decided: true, Use: "j-ro-1",
 	}
 }
 

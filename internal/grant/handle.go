@@ -42,6 +42,17 @@ func NewHandle() Handle {
 	return h
 }
 
+// HandleOf returns the handle of the request in a request object that the
+// client signed, so that everywhere and at any time the same object leads to the
+// same record. It is known to whoever has the object, and to nobody else.
+func HandleOf(issuer, client, signed string) Handle {
+	var h Handle
+	locator := digest('L', issuer, client, signed)
+	copy(h.Locator[:], locator[:])
+	h.Secret = digest('S', "request object", issuer, client, signed)
+	return h
+}
+
 // NewSecret returns a fresh secret.
 func NewSecret() Secret {
 	var s Secret

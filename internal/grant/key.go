@@ -68,6 +68,34 @@ func SubjectTag(issuer, subject string) string { return key('s', issuer, subject
 // ClientTag returns the tag by which the grants of a client are listed.
 func ClientTag(issuer, client string) string { return key('c', issuer, client) }
 
+// Version returns the version of a write that every node makes alike for the
+// flow at l, and nobody for another, so that only the first flow succeeds and
+// succeeds however often it is repeated.
+func (l Locator) Version() string {
+	sum := digest('V', string(l[:]))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// SessionDigest returns what a grant remembers of the bank's session in which
+// it was made, whose own id may be a credential. It is zero for none.
+func SessionDigest(issuer, session string) Digest {
+	if session == "" {
+		return Digest{}
+	}
+	return digest('e', issuer, session)
+}
+
+// SessionID returns the name by which a client knows the session: another one
+// for each client, so that they cannot compare (OpenID Connect Back-Channel
+// Logout 1.0, 2.1). It is "" for none.
+func SessionID(issuer, client string, session Digest) string {
+	if session == (Digest{}) {
+		return ""
+	}
+	sum := digest('i', issuer, client, string(session[:]))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
 // NewVersion returns a fresh version for a write: 22 characters, 128 random
 // bits.
 func NewVersion() string {

@@ -2,13 +2,21 @@ package grant
 
 import "time"
 
-// A Request is a pushed authorization request (RFC 9126), checked, waiting for
-// the customer.
+// A Request is an authorization request, checked, waiting for the customer: one
+// that was pushed (RFC 9126), or one that came to the authorization endpoint by
+// value (RFC 9101, 5).
+//
+// One that came by value could come again. After its decision it is not
+// forgotten but leaves a Request with Decided set, and Locator, Client and
+// Expires.
 type Request struct {
 	Locator Locator
 	Secret  Digest // of the request_uri's secret
-	Client  string // client_id of who pushed it
+	Client  string // client_id of who made it
 	Expires time.Time
+	ByValue bool
+	Decided bool
+	Use     string // key under which the use of the request object that came by value is remembered, or ""
 
 	RedirectURI string
 	State       string
@@ -28,7 +36,8 @@ type Request struct {
 	Claims       string   // claims as JSON, or ""
 	Subject      string   // who the customer must be, as the client knows them, or ""
 	EssentialACR bool     // one of ACRValues must be reached
-	ResponseMode string   // "" for query
+	ResponseType string   // "" for code
+	ResponseMode string   // "" for the one that the response type has by default
 }
 
 const (
@@ -54,6 +63,10 @@ const (
 	requestSubject
 	requestEssentialACR
 	requestResponseMode
+	requestResponseType
+	requestByValue
+	requestDecided
+	requestUse
 )
 
 // Encode returns the record's value.
@@ -81,6 +94,10 @@ func (r *Request) Encode() []byte {
 	e.string(requestSubject, r.Subject)
 	e.bool(requestEssentialACR, r.EssentialACR)
 	e.string(requestResponseMode, r.ResponseMode)
+	e.string(requestResponseType, r.ResponseType)
+	e.bool(requestByValue, r.ByValue)
+	e.bool(requestDecided, r.Decided)
+	e.string(requestUse, r.Use)
 	return e.b
 }
 
@@ -133,6 +150,14 @@ func DecodeRequest(b []byte) (*Request, error) {
 			return v.bool(&r.EssentialACR)
 		case requestResponseMode:
 			return v.string(&r.ResponseMode)
+		case requestResponseType:
+			return v.string(&r.ResponseType)
+		case requestByValue:
+			return v.bool(&r.ByValue)
+		case requestDecided:
+			return v.bool(&r.Decided)
+		case requestUse:
+			return v.string(&r.Use)
 		}
 		return ErrFormat
 	})

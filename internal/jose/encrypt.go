@@ -12,10 +12,12 @@ import (
 
 // Encrypt returns plaintext as a compact JWE to the holder of key. The header
 // has alg, enc and, unless they are empty, kid and cty; sign first and give
-// "JWT" as cty for a nested JWT. Nothing is compressed. It is [ErrAlgorithm] if
+// "JWT" as cty for a nested JWT. More members may follow, such as claims that
+// the receiver needs beforehand (RFC 7519, 5.3), each a name of the caller's
+// choice and a text. Nothing is compressed. It is [ErrAlgorithm] if
 // alg or enc is unknown or alg does not fit the key; a key that is weak or of
 // another curve has the error that [ParseSet] has for it.
-func Encrypt(alg, enc, kid, cty string, key crypto.PublicKey, plaintext []byte) (string, error) {
+func Encrypt(alg, enc, kid, cty string, key crypto.PublicKey, plaintext []byte, more ...[2]string) (string, error) {
 	c, ok := contents[enc]
 	if !ok || !agrees(alg, key) {
 		return "", fmt.Errorf("%w: %q and %q with a key of type %T", ErrAlgorithm, alg, enc, key)
@@ -27,7 +29,7 @@ func Encrypt(alg, enc, kid, cty string, key crypto.PublicKey, plaintext []byte) 
 	if err != nil {
 		return "", fmt.Errorf("jose: encrypt: %w", err)
 	}
-	header, err := k.appendHeader(nil, alg, enc, kid, cty)
+	header, err := k.appendHeader(nil, alg, enc, append([][2]string{{"kid", kid}, {"cty", cty}}, more...))
 	if err != nil {
 		return "", err
 	}
@@ -96,11 +98,11 @@ func agreeWith(pub *ecdsa.PublicKey) (z []byte, epk *ecdsa.PublicKey, err error)
 	return z, epk, err
 }
 
-// appendHeader writes the protected header.
-func (k *contentKey) appendHeader(b []byte, alg, enc, kid, cty string) ([]byte, error) {
+// appendHeader writes the protected header. Members without value are left out.
+func (k *contentKey) appendHeader(b []byte, alg, enc string, members [][2]string) ([]byte, error) {
 	b = append(b, `{"alg":"`+alg+`","enc":"`+enc+`"`...)
 	var err error
-	for _, m := range [][2]string{{"kid", kid}, {"cty", cty}} {
+	for _, m := range members {
 		if m[1] == "" {
 			continue
 		}

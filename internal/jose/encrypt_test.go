@@ -100,6 +100,19 @@ func TestEncryptHeader(t *testing.T) {
 			}
 		})
 	}
+	t.Run("BCL-6 a claim beside the others, and none where it has no value", func(t *testing.T) {
+		token, err := jose.Encrypt(jose.RSAOAEP, jose.A128GCM, "", "JWT", &rsaKey().PublicKey, []byte("secret"), [2]string{"iss", `https://a.example/"`}, [2]string{"sub", ""})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]any{"alg": "RSA-OAEP", "enc": "A128GCM", "cty": "JWT", "iss": `https://a.example/"`}
+		if diff := cmp.Diff(want, headerOf(t, token)); diff != "" {
+			t.Errorf("header (-want +got):\n%s", diff)
+		}
+		if got, _, err := jose.Decrypt(token, jweLimit, []string{jose.A128GCM}, []jose.DecryptionKey{{Key: rsaKey()}}); err != nil || string(got) != "secret" {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
 	t.Run("every JWE has keys and an initialization vector of its own", func(t *testing.T) {
 		for _, alg := range jose.KeyAlgorithms {
 			_, public := keyFor(alg)

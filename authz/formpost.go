@@ -1,0 +1,63 @@
+package authz
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"html"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// formScript sends the form. Browsers run it because the page's policy has its
+// digest, and no other script.
+const formScript = `document.forms[0].submit()`
+
+// formPost answers with a page that posts params to uri by itself, or at the
+// press of its button where scripts are off (OAuth 2.0 Form Post Response Mode,
+// 2). It can run one script and send to the client, and nothing else.
+func formPost(w http.ResponseWriter, uri string, params [][2]string) {
+	script := sha256.Sum256([]byte(formScript))
+	h := w.Header()
+	browserHeaders(h)
+	h.Set("Cache-Control", "no-cache, no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'sha256-"+base64.StdEncoding.EncodeToString(script[:])+
+		"'; form-action "+formTarget(uri)+"; frame-ancestors 'none'; base-uri 'none'")
+	write(w, http.StatusOK, typeHTML, []byte(formPage(uri, params)))
+}
+
+// formPage returns the page. Package html/template would write uri as it thinks
+// that URLs should be; a client finds its own again byte for byte.
+func formPage(uri string, params [][2]string) string {
+	var b strings.Builder
+	b.WriteString(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Back to the application</title>
+<form method="post" action="` + html.EscapeString(uri) + `">
+`)
+	for _, p := range params {
+		b.WriteString(`<input type="hidden" name="` + html.EscapeString(p[0]) + `" value="` + html.EscapeString(p[1]) + `">
+`)
+	}
+	b.WriteString(`<button>Continue</button>
+</form>
+<script>` + formScript + `</script>
+</html>
+`)
+	return b.String()
+}
+
+// formTarget returns the origin of uri, as a policy can name it: a host that
+// could end the name there, or that policies have no words for, is any host.
+func formTarget(uri string) string {
+	u, err := url.Parse(uri)
+	plain := func(r rune) bool {
+		return r == '.' || r == '-' || r == ':' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+	}
+	if err != nil || u.Host == "" || strings.ContainsFunc(u.Host, func(r rune) bool { return !plain(r) }) {
+		return "https:"
+	}
+	return u.Scheme + "://" + u.Host
+}
