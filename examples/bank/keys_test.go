@@ -45,7 +45,7 @@ func TestReadKeysRefused(t *testing.T) {
 		{"padding", `{"keys":[` + strings.Replace(rfcEd, `2A",`, `2A=",`, 1) + `]}`},
 		{"symmetric", `{"keys":[{"kty":"oct","k":"AAAA"}]}`},
 		{"member twice", `{"keys":[],"keys":[]}`},
-		{"FAPI2-SP-5.4.1-1 a key for RS256", `{"keys":[` + strings.Replace(rfcRSA, "PS256", "RS256", 1) + `]}`},
+		{"FAPI2-SP-5.4.1-1b a key for RS256", `{"keys":[` + strings.Replace(rfcRSA, "PS256", "RS256", 1) + `]}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
