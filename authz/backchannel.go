@@ -7,9 +7,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/aikagi/aikagi/internal/beside"
 	"github.com/aikagi/aikagi/internal/fetch"
 	"github.com/aikagi/aikagi/internal/jsonw"
 	"github.com/aikagi/aikagi/token"
@@ -113,16 +113,16 @@ func (s *Server) NotifyLogout(ctx context.Context, subject, session string, clie
 	ids := slices.Clone(clientIDs)
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	errs := make([]error, len(ids))
-	var all sync.WaitGroup
+	waits := make([]func() error, len(ids))
 	for i, id := range ids {
-		all.Go(func() {
-			if err := s.notify(ctx, id, subject, session); err != nil {
-				errs[i] = fmt.Errorf("authz: client %q was not told of the logout: %w", id, err)
-			}
-		})
+		waits[i] = beside.Do(func() error { return s.notify(ctx, id, subject, session) })
 	}
-	all.Wait()
+	var errs []error
+	for i, wait := range waits {
+		if err := wait(); err != nil {
+			errs = append(errs, fmt.Errorf("authz: client %q was not told of the logout: %w", ids[i], err))
+		}
+	}
 	return errors.Join(errs...)
 }
 
