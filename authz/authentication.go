@@ -75,6 +75,9 @@ func (in *Interaction) authenticated(d Decision) error {
 	if !in.IsFor(d.Subject) {
 		return refuse("OIDC-AR-19", LoginRequired, "the client asks for another customer")
 	}
+	if acr := in.client.policy.acr; acr.values != nil && !slices.Contains(acr.values, d.ACR) {
+		return refuse(acr.rule, AccessDenied, "the authentication context is none that the profile takes")
+	}
 	if in.request.EssentialACR && !slices.Contains(in.request.ACRValues, d.ACR) {
 		return refuse("OIDC-CL-8", UnmetAuthentication, "an authentication context that the client needs was not reached")
 	}

@@ -30,10 +30,6 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, ev *Event) er
 		return refuse("RFC9126-4-6", invalidRequest, "client_id is missing")
 	}
 	ev.Client = printable(id)
-	if r.Method == http.MethodPost && uri != "" {
-		s.comeAgain(w, id, uri)
-		return nil
-	}
 	c, err := s.shownClient(r.Context(), id)
 	if err != nil {
 		return err
@@ -44,15 +40,15 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, ev *Event) er
 			return err
 		}
 		ev.Waived = c.departs.rules
-		switch r.Method {
-		case http.MethodPost:
-			s.comeAgain(w, id, uri)
-			return nil
-		case http.MethodHead:
+		if r.Method == http.MethodHead { // nothing was stored
 			return nil
 		}
 	} else if f.Has("request") && c.policy.byValue {
 		return refuse("OIDC-RO-8", invalidRequest, "request and request_uri are both there")
+	}
+	if r.Method == http.MethodPost {
+		s.comeAgain(w, id, uri)
+		return nil
 	}
 	in, err := s.load(r.Context(), c, uri)
 	if err != nil {

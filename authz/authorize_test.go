@@ -150,6 +150,7 @@ func TestAuthorizeIgnores(t *testing.T) {
 	for _, tt := range []struct{ name, extra string }{
 		{"CT-AS-36 nothing beside client_id and request_uri", ""},
 		{"CONF-33 another redirect_uri, state, scope and nonce", "&redirect_uri=https%3A%2F%2Fevil.example%2F&state=evil&scope=payments&nonce=evil&response_type=token&code_challenge=evil&prompt=none&max_age=0"},
+		{"CONF-33 a request object", "&request=eyJ.eyJ.AAAA"},
 		{"RFC9126-4-6 a parameter that was not pushed, twice", "&state=a&state=b&foo=1&foo=2"},
 		{"OIDC-AR-20 an unknown parameter", "&foo=bar"},
 	} {

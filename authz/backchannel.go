@@ -38,11 +38,12 @@ const (
 // session alone; without session it means every session of the customer's
 // there. It is an error if both are empty, if the client needs the session
 // (BackchannelLogoutSessionRequired) and it is, if c registered no
-// BackchannelLogoutURI, or if c may not be served, which is [Violations].
+// BackchannelLogoutURI, or if c may not be served, see [Server.CheckClient],
+// which is [Violations].
 //
 // [Back-Channel Logout]: https://openid.net/specs/openid-connect-backchannel-1_0.html
 func (s *Server) LogoutToken(ctx context.Context, c *Client, subject, session string) (string, error) {
-	got, v := s.fit(c)
+	got, v := s.fitNow(c)
 	if len(v) > 0 {
 		return "", v
 	}
@@ -83,7 +84,7 @@ func (s *Server) logoutToken(ctx context.Context, c *caller, subject, session, i
 	if err != nil {
 		return "", err
 	}
-	return s.encrypt(ctx, c.Client, c.IDTokenEncryption, signed, [2]string{"iss", s.config.Issuer})
+	return s.encrypt(ctx, c, c.IDTokenEncryption, signed, [2]string{"iss", s.config.Issuer})
 }
 
 // isSession reports whether a session may be called so, "" included.
@@ -107,23 +108,23 @@ func isSession(session string) bool {
 // Addresses are held to the rules for a jwks_uri: https, public or in
 // Config.FetchPrivate. Redirects are not followed, and no proxy is used; a host
 // that needs one sends LogoutToken itself.
-func (s *Server) NotifyLogout(ctx context.Context, subject, session string, clientIDs ...string) error {
+func (s *Server) NotifyLogout(ctx context.Context, subject, session string, clientIDs ...string) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutWait)
 	defer cancel()
 	ids := slices.Clone(clientIDs)
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	waits := make([]func() error, len(ids))
+	errs := make([]error, len(ids))
+	defer func() { err = errors.Join(errs...) }()
 	for i, id := range ids {
-		waits[i] = beside.Do(func() error { return s.notify(ctx, id, subject, session) })
+		wait := beside.Do(func() error { return s.notify(ctx, id, subject, session) })
+		defer func() { // so that one whose registry panics leaves the others their time
+			if err := wait(); err != nil {
+				errs[i] = fmt.Errorf("authz: client %q was not told of the logout: %w", id, err)
+			}
+		}()
 	}
-	var errs []error
-	for i, wait := range waits {
-		if err := wait(); err != nil {
-			errs = append(errs, fmt.Errorf("authz: client %q was not told of the logout: %w", ids[i], err))
-		}
-	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // notify tells one client, and the operator whether it worked.
@@ -145,6 +146,7 @@ func (s *Server) tellLogout(ctx context.Context, ev *Event, subject, session str
 	if err != nil || c.BackchannelLogoutURI == "" {
 		return false, err
 	}
+	ev.Waived = c.departs.rules
 	ev.Token = randomText()
 	jwt, err := s.logoutToken(ctx, c, subject, session, ev.Token)
 	if err != nil {

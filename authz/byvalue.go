@@ -10,8 +10,17 @@ import (
 	"github.com/aikagi/aikagi/store"
 )
 
-// errNotPushed is for clients whose profile wants requests pushed.
-var errNotPushed = refuse("FAPI2-SP-5.3.2.2-3", invalidRequest, "the request was not pushed: request_uri is missing")
+// mayComeByValue refuses requests by value from clients whose profile wants them
+// pushed, or who registered that they push all of them (RFC 9126, 6).
+func (c *caller) mayComeByValue() error {
+	switch {
+	case !c.policy.byValue:
+		return refuse("FAPI2-SP-5.3.2.2-3", invalidRequest, "the request was not pushed: request_uri is missing")
+	case c.RequirePushedRequest:
+		return refuse("RFC9126-4-5", invalidRequest, "the client registered that it pushes its requests: request_uri is missing")
+	}
+	return nil
+}
 
 // byValue takes a request object that the customer's browser brings from client
 // c, whose signature is what authenticates the client (RFC 9101, 5; FAPI 1.0
@@ -24,8 +33,8 @@ var errNotPushed = refuse("FAPI2-SP-5.3.2.2-3", invalidRequest, "the request was
 // signed: nothing that a stranger can vary, such as the encryption around it or
 // the signature itself, makes another request of it.
 func (s *Server) byValue(r *http.Request, c *caller, f form.Values) (uri string, err error) {
-	if !c.policy.byValue {
-		return "", errNotPushed
+	if err := c.mayComeByValue(); err != nil {
+		return "", err
 	}
 	if f, err = outerParameters(r, f); err != nil {
 		return "", err

@@ -1,6 +1,7 @@
 package authz_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -44,18 +45,18 @@ func TestByValue(t *testing.T) {
 		{"FAPI1-ADV-5.2.2-15 aud is the PAR endpoint", text("aud", issuer+"/par"), "invalid_request_object", "FAPI2-MS-5.3.1-2"},
 
 		{"FAPI1-ADV-5.2.2-13 TB-1 exp an hour after nbf", at("exp", hour), "", ""},
-		{"FAPI1-ADV-5.2.2-13 TB-2 an hour and a second", at("exp", hour+1), "invalid_request_object", "FAPI2-MS-5.3.1-4"},
-		{"FAPI1-ADV-5.2.2-13 TB-3 exp is now", each(at("nbf", -hour), at("exp", 0)), "invalid_request_object", "FAPI2-MS-5.3.1-4"},
-		{"FAPI1-ADV-5.2.2-13 TB-4 expired a second ago", each(at("nbf", -hour), at("exp", -1)), "invalid_request_object", "FAPI2-MS-5.3.1-4"},
-		{"FAPI1-ADV-5.2.2-13 TB-5 a second left of an hour and a second", each(at("nbf", -hour), at("exp", 1)), "invalid_request_object", "FAPI2-MS-5.3.1-4"},
+		{"FAPI1-ADV-5.2.2-13 TB-2 an hour and a second", at("exp", hour+1), "invalid_request_object", "FAPI1-ADV-5.2.2-13"},
+		{"FAPI1-ADV-5.2.2-13 TB-3 exp is now", each(at("nbf", -hour), at("exp", 0)), "invalid_request_object", "FAPI1-ADV-5.2.2-13"},
+		{"FAPI1-ADV-5.2.2-13 TB-4 expired a second ago", each(at("nbf", -hour), at("exp", -1)), "invalid_request_object", "FAPI1-ADV-5.2.2-13"},
+		{"FAPI1-ADV-5.2.2-13 TB-5 a second left of an hour and a second", each(at("nbf", -hour), at("exp", 1)), "invalid_request_object", "FAPI1-ADV-5.2.2-13"},
 		{"FAPI1-ADV-5.2.2-17 TB-6 a second left of an hour", each(at("nbf", -hour+1), at("exp", 1)), "", ""},
-		{"FAPI1-ADV-5.2.2-17 TB-7 nbf too old, and expired", each(at("nbf", -hour-1), at("exp", -1)), "invalid_request_object", "FAPI2-MS-5.3.1-3"},
+		{"FAPI1-ADV-5.2.2-17 TB-7 nbf too old, and expired", each(at("nbf", -hour-1), at("exp", -1)), "invalid_request_object", "FAPI1-ADV-5.2.2-17"},
 		{"FAPI1-ADV-5.2.2-17 TB-8 nbf a second ahead", each(at("nbf", 1), at("exp", 301)), "", ""},
 		{"FAPI1-ADV-5.2.2-17 nbf far ahead", each(at("nbf", 600), at("exp", 900)), "invalid_request_object", "FAPI2-SP-5.3.2.1-13b"},
-		{"FAPI1-ADV-5.2.2-17 TB-9 no nbf", drop("nbf"), "invalid_request_object", "FAPI2-MS-5.3.1-3"},
-		{"FAPI1-ADV-5.2.2-13 TB-10 no exp", drop("exp"), "invalid_request_object", "FAPI2-MS-5.3.1-4"},
-		{"FAPI1-ADV-5.2.2-17 TB-11 JAR-8 nbf is text", text("nbf", "1760000000"), "invalid_request_object", "FAPI2-MS-5.3.1-3"},
-		{"FAPI1-ADV-5.2.2-13 TB-12 JAR-8 exp in milliseconds", func(c m, now int64) { c["exp"] = (now + 300) * 1000 }, "invalid_request_object", "FAPI2-MS-5.3.1-4"},
+		{"FAPI1-ADV-5.2.2-17 TB-9 no nbf", drop("nbf"), "invalid_request_object", "FAPI1-ADV-5.2.2-17"},
+		{"FAPI1-ADV-5.2.2-13 TB-10 no exp", drop("exp"), "invalid_request_object", "FAPI1-ADV-5.2.2-13"},
+		{"FAPI1-ADV-5.2.2-17 TB-11 JAR-8 nbf is text", text("nbf", "1760000000"), "invalid_request_object", "FAPI1-ADV-5.2.2-17"},
+		{"FAPI1-ADV-5.2.2-13 TB-12 JAR-8 exp in milliseconds", func(c m, now int64) { c["exp"] = (now + 300) * 1000 }, "invalid_request_object", "FAPI1-ADV-5.2.2-13"},
 
 		{"JAR-2 no client_id", drop("client_id"), "invalid_request_object", "RFC9101-4-6"},
 		{"JAR-2 OIDC-RO-2 client_id is another client", text("client_id", "other"), "invalid_request_object", "RFC9126-3-3"},
@@ -106,6 +107,33 @@ func TestByValue(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPushesAll: a client that registered that it pushes its requests sends none
+// by value.
+func TestPushesAll(t *testing.T) {
+	f := keyClient("kakeibo").hybrid()
+	reg := &registry{c: f.Client}
+	b := newBank(t, nil, advanced, func(c *authz.Config) { c.Clients = reg })
+	br := &browser{b: b}
+	id := br.shows(f.byValue(f.asks(b, f.wants())))
+	reg.change(func(_ *registry, c *authz.Client) { c.RequirePushedRequest = true })
+	t.Run("PAR-4-5 PAR-6 RFC9126-4-5 RFC9126-6-1 by value", func(t *testing.T) {
+		for _, r := range []*http.Request{f.byValue(f.asks(b, f.wants())), formTo(f.beside(f.object(f.asks(b, f.wants()))))} {
+			pageFor(t, b, b.do(r), "invalid_request", "RFC9126-4-5")
+		}
+	})
+	t.Run("PAR-4-5 RFC9126-7.4-1 what came by value before it registered so", func(t *testing.T) {
+		if _, err := br.finish(id, b.approval()); !is(err, "invalid_request") || b.lastEvent().Rule != "RFC9126-4-5" {
+			t.Errorf("%v %+v", err, b.lastEvent())
+		}
+	})
+	t.Run("PAR-4-5 PAR-6 pushed", func(t *testing.T) {
+		r := f.byPush(b, challengedClaims(f.asks(b, f.wants())))
+		if f.back(t, br.decideAt(r, b.approval())).Get("code") == "" {
+			t.Error("no code")
+		}
+	})
 }
 
 // TestOutsideTheObject: what stands beside a request object counts for nothing.
@@ -173,6 +201,7 @@ func TestOutsideTheObject(t *testing.T) {
 		"RFC6749-3.1-2 request twice":                {authorizeURL(f.beside(f.object(without("")))) + "&request=x", "invalid_request", "RFC6749-3.1-2"},
 		"RFC6749-3.1-2 scope twice":                  {authorizeURL(f.beside(f.object(without("")))) + "&scope=x", "invalid_request", "RFC6749-3.1-2"},
 		"JAR-3 OIDC-RO-8 request and request_uri":    {authorizeURL(f.beside(f.object(without("")))) + "&request_uri=urn%3Ax", "invalid_request", "OIDC-RO-8"},
+		"JAR-2 RFC9126-4-6 an empty client_id":       {authorizeURL(changed(f.beside(f.object(without(""))), "client_id", "")), "invalid_request", "RFC9126-4-6"},
 		"JAR-10 JAR-11 MD-9 an object at the client": {authorizeURL(url.Values{"client_id": {"kakeibo"}, "request_uri": {"https://app.fintech.example/r"}}), "invalid_request", "FAPI2-SP-5.3.2.2-3"},
 		"JAR-1 no JWS":                               {authorizeURL(f.beside("x")), "invalid_request_object", "RFC9101-4-3"},
 		"PAR-2.3-1 a URL of more than 64 KiB":        {authorizeURL(f.beside(strings.Repeat("x", 64<<10))), "invalid_request", "PAR-2.3-1"},
@@ -181,6 +210,9 @@ func TestOutsideTheObject(t *testing.T) {
 			pageFor(t, b, b.do(get(tt.query)), tt.code, tt.rule)
 		})
 	}
+	t.Run("JAR-3 OIDC-RO-8 request and request_uri in a form", func(t *testing.T) {
+		pageFor(t, b, b.do(formTo(with(f.beside(f.object(without(""))), "request_uri", "urn:x"))), "invalid_request", "OIDC-RO-8")
+	})
 	t.Run("PAR-2.3-1 a form of more than 64 KiB", func(t *testing.T) {
 		res := b.do(formTo(f.beside(strings.Repeat("x", 64<<10))))
 		if res.StatusCode != 413 {
@@ -307,7 +339,7 @@ func TestByValueOnce(t *testing.T) {
 		b.clock.Advance(299 * time.Second)
 		dead(t, b, br.do(again(r)))
 		b.clock.Advance(time.Second)
-		pageFor(t, b, br.do(again(r)), "invalid_request_object", "FAPI2-MS-5.3.1-4")
+		pageFor(t, b, br.do(again(r)), "invalid_request_object", "FAPI1-ADV-5.2.2-13")
 	})
 	t.Run("RFC9126-I-2 a decision that was held until the grant was revoked", func(t *testing.T) {
 		f, b, br, r := start(t)
@@ -352,6 +384,18 @@ func TestByValueOnce(t *testing.T) {
 		claims := challengedClaims(f.asks(b, f.wants()))
 		f.byPush(b, claims)
 		id := br.shows(f.byValue(claims))
+		if _, err := br.finish(id, b.approval()); !is(err, "invalid_request_object") {
+			t.Errorf("Finish: %v", err)
+		}
+	})
+	t.Run("RFC9101-I-1 an object that was pushed before, and is decided after it expired", func(t *testing.T) {
+		f := keyClient("kakeibo").hybrid()
+		b := newBank(t, clients(f), advanced, tidied)
+		br := &browser{b: b}
+		claims := challengedClaims(f.asks(b, f.wants()))
+		id := br.shows(f.byValue(claims))
+		f.byPush(b, claims)
+		b.clock.Advance(25 * time.Minute)
 		if _, err := br.finish(id, b.approval()); !is(err, "invalid_request_object") {
 			t.Errorf("Finish: %v", err)
 		}
@@ -402,9 +446,38 @@ func TestByValueOnce(t *testing.T) {
 		dead(t, b, b.do(get(to[:len(to)-3]+flip(to[len(to)-3])+to[len(to)-2:])))
 		pageFor(t, b, b.do(get(strings.Replace(to, "client_id=kakeibo", "client_id=other", 1))), "invalid_request_uri", "RFC9126-2.2-4")
 	})
+	t.Run("PAR-4-2 the way of a form post leads nowhere once the object has expired", func(t *testing.T) {
+		_, b, br, r := start(t)
+		to := br.do(formTo(r.URL.Query())).Header.Get("Location")
+		b.clock.Advance(299 * time.Second)
+		br.shows(get(to))
+		b.clock.Advance(time.Second)
+		dead(t, b, br.do(get(to)))
+	})
+	t.Run("TOK-14 a grant is revoked when its request is long forgotten", func(t *testing.T) {
+		f := keyClient("kakeibo").hybrid()
+		b := newBank(t, clients(f), advanced, tidied)
+		v := f.redeemable(f.back(t, (&browser{b: b}).decideAt(f.byValue(f.asks(b, f.wants())), b.approval())).Get("code"))
+		v.Del("code_verifier")
+		_, got := f.token(b, v)
+		refresh := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {got["refresh_token"].(string)}}
+		b.clock.Advance(24 * time.Hour)
+		if status, got := f.token(b, refresh); status != 200 {
+			t.Fatalf("%d %v", status, got)
+		}
+		revoke := url.Values{"token": refresh["refresh_token"]}
+		if res := b.do(f.request("/revoke", f.authenticate(b, revoke))); res.StatusCode != 200 {
+			t.Errorf("%d %+v", res.StatusCode, b.lastEvent())
+		}
+		if status, got := f.token(b, refresh); status != 400 {
+			t.Errorf("%d %v", status, got)
+		}
+	})
 	t.Run("JAR-8 an object that expires while the customer decides", func(t *testing.T) {
-		f, b, br, r := start(t)
-		id := br.shows(r)
+		f := keyClient("kakeibo").hybrid()
+		b := newBank(t, clients(f), advanced, tidied)
+		br := &browser{b: b}
+		id := br.shows(f.byValue(f.asks(b, f.wants())))
 		b.clock.Advance(20 * time.Minute)
 		w, err := br.finish(id, b.approval())
 		if err != nil {
@@ -528,4 +601,27 @@ func (s *forgetful) Create(ctx context.Context, r store.Record) error {
 
 func (s *forgetful) Replace(ctx context.Context, version string, r store.Record) error {
 	return s.lose("r"+r.Key, s.Store.Replace(ctx, version, r))
+}
+
+func tidied(c *authz.Config) { c.Store = &tidy{c.Store, c.Now} }
+
+// A tidy store has forgotten each record a minute after it expired, as it may.
+type tidy struct {
+	store.Store
+	now func() time.Time
+}
+
+func (s *tidy) Get(ctx context.Context, key string) (store.Record, error) {
+	r, err := s.Store.Get(ctx, key)
+	if err != nil || !s.now().After(r.Expires.Add(time.Minute)) {
+		return r, err
+	}
+	return store.Record{}, cmp.Or(s.Delete(ctx, key), store.ErrNotFound)
+}
+
+func (s *tidy) Create(ctx context.Context, r store.Record) error {
+	if _, err := s.Get(ctx, r.Key); err != nil && err != store.ErrNotFound {
+		return err
+	}
+	return s.Store.Create(ctx, r)
 }

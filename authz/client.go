@@ -67,6 +67,10 @@ type Client struct {
 	CertificateBoundTokens bool // tls_client_certificate_bound_access_tokens (RFC 8705, 3.4)
 	DPoPBoundTokens        bool // dpop_bound_access_tokens (RFC 9449, 5.2)
 
+	// RequirePushedRequest is require_pushed_authorization_requests (RFC 9126,
+	// 6): it sends no request by value, where its profile lets it.
+	RequirePushedRequest bool
+
 	// Request objects (RFC 9101), which the client may always send.
 	RequireSignedRequest bool       // require_signed_request_object: it makes no request without
 	RequestAlg           string     // request_object_signing_alg; empty allows all of the profile
@@ -88,6 +92,12 @@ type Client struct {
 	IDTokenEncryption       Encryption // id_token_encrypted_response_alg and _enc
 	UserInfoEncryption      Encryption // userinfo_encrypted_response_alg and _enc
 	IntrospectionEncryption Encryption // introspection_encrypted_response_alg and _enc
+
+	// EncryptTokenEndpointIDToken is encrypt_token_endpoint_id_token, a member of
+	// ours: under [OpenFinanceBrasil], whether the ID token from the token
+	// endpoint is encrypted as well, as earlier revisions of that profile have it.
+	// Under every other profile it is, if the client registered IDTokenEncryption.
+	EncryptTokenEndpointIDToken bool
 
 	DetailsTypes     []string // authorization_details_types (RFC 9396, 10); nil means all of the server
 	DefaultMaxAge    *int64   // default_max_age, seconds; nil if there is none
@@ -167,6 +177,7 @@ var clientMembers = []clientMember{
 	{"tls_client_auth_san_email", func(c *Client) any { return &c.CertificateSubject.Email }},
 	{"tls_client_certificate_bound_access_tokens", func(c *Client) any { return &c.CertificateBoundTokens }},
 	{"dpop_bound_access_tokens", func(c *Client) any { return &c.DPoPBoundTokens }},
+	{"require_pushed_authorization_requests", func(c *Client) any { return &c.RequirePushedRequest }},
 	{"require_signed_request_object", func(c *Client) any { return &c.RequireSignedRequest }},
 	{"request_object_signing_alg", func(c *Client) any { return &c.RequestAlg }},
 	{"request_object_encryption_alg", func(c *Client) any { return &c.RequestEncryption.Alg }},
@@ -179,6 +190,7 @@ var clientMembers = []clientMember{
 	{"id_token_encrypted_response_alg", func(c *Client) any { return &c.IDTokenEncryption.Alg }},
 	{"id_token_encrypted_response_enc", func(c *Client) any { return &c.IDTokenEncryption.Enc }},
 	{"userinfo_signed_response_alg", func(c *Client) any { return &c.UserInfoAlg }},
+	{"encrypt_token_endpoint_id_token", func(c *Client) any { return &c.EncryptTokenEndpointIDToken }},
 	{"userinfo_encrypted_response_alg", func(c *Client) any { return &c.UserInfoEncryption.Alg }},
 	{"userinfo_encrypted_response_enc", func(c *Client) any { return &c.UserInfoEncryption.Enc }},
 	{"introspection_signed_response_alg", func(c *Client) any { return &c.IntrospectionAlg }},

@@ -79,6 +79,9 @@ func (s *Server) identify(r *http.Request, f form.Values, ev *Event) (*caller, e
 		c.cert = chain[0]
 		ev.Certificate = mtls.Thumbprint(c.cert)
 	}
+	if err := s.checkTransport(c, chain); err != nil {
+		return nil, err
+	}
 	switch {
 	case assertion != nil && c.AuthMethod == methodPrivateKeyJWT:
 		err = s.checkAssertion(r, c, assertion)
@@ -237,6 +240,11 @@ func (s *Server) checkAssertion(r *http.Request, c *caller, t *jose.Token) error
 		}
 		if at, ok := claims.Time(name); !ok || at.After(now.Add(c.policy.ahead)) {
 			return unauthenticated("FAPI2-SP-5.3.2.1-13b", name+" lies too far ahead or is not a date")
+		}
+	}
+	if life := c.policy.assertionLife; life.rule != "" {
+		if iat, ok := claims.Time("iat"); !ok || exp.After(iat.Add(life.is)) {
+			return unauthenticated(life.rule, "iat is missing, or exp is more than "+minutes(life.is)+" after it")
 		}
 	}
 	jti, ok := claims.String("jti") // RFC 7523, 3-7; OIDC Core, 9

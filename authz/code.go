@@ -39,7 +39,7 @@ func (s *Server) exchangeCode(ctx context.Context, req *tokenRequest) (*tokenRes
 	if err != nil {
 		return nil, err
 	}
-	if g == nil || !g.Code.Secret.Matches(h.Secret) {
+	if g = g.byCode(h.Secret); g == nil {
 		return nil, errNoCode
 	}
 	if g.Client != req.client.ID { // RFC 6749, 4.1.3
@@ -62,6 +62,9 @@ func (s *Server) exchangeCode(ctx context.Context, req *tokenRequest) (*tokenRes
 	if err != nil {
 		return nil, err
 	}
+	if err := s.stillConsented(ctx, req, g, atCode); err != nil {
+		return nil, err
+	}
 	if err := s.spend(ctx, req.client.replay); err != nil {
 		return nil, err
 	}
@@ -81,6 +84,19 @@ func (s *Server) exchangeCode(ctx context.Context, req *tokenRequest) (*tokenRes
 	return res, nil
 }
 
+// byCode returns the grant that the code with that secret stands for: g as it
+// is, or as its pending amendment makes it. It is nil if the code is neither's.
+func (g *kept) byCode(secret grant.Secret) *kept {
+	switch {
+	case g == nil:
+	case g.Code.Secret.Matches(secret):
+		return g
+	case g.Pending != nil && g.Pending.Code.Secret.Matches(secret):
+		return &kept{g.Pending, g.record}
+	}
+	return nil
+}
+
 // checkVerifier checks the code_verifier. Only a request that came by value may
 // have had no code_challenge (FAPI 1.0 Advanced, 5.2.2-18), and then there is no
 // verifier either (RFC 9700, 2.1.1).
@@ -95,17 +111,20 @@ func (req *tokenRequest) checkVerifier(g *kept) error {
 }
 
 // claimCode redeems g's code, and gives g a refresh token if there is to be
-// one. Of any number of requests one succeeds.
+// one. Of any number of requests one succeeds. If g is what an amendment makes of
+// the grant, that takes effect here: in one write the old refresh token and the
+// old access tokens end, and the new ones begin.
 func (s *Server) claimCode(ctx context.Context, req *tokenRequest, g *kept, res *tokenResponse) error {
 	version := grant.NewVersion()
 	g.Code.Claim = version
-	if req.client.mayUse(grantRefresh) && g.Expires.After(s.now()) {
+	if s.refreshes(req.client, g.Grant) {
 		secret := grant.NewSecret()
 		g.Refresh = secret.Digest()
 		res.refresh = grant.Handle{Locator: g.Locator, Secret: secret}.String()
 	}
 	rec := g.record
 	rec.Version, rec.Value = version, g.Encode()
+	rec.Expires = latest(rec.Expires, s.spent(g.Grant), g.Expires)
 	err := s.replace(ctx, g.record.Version, rec)
 	if !errors.Is(err, store.ErrConflict) {
 		return err
@@ -118,10 +137,17 @@ func (s *Server) claimCode(ctx context.Context, req *tokenRequest, g *kept, res 
 		return refuse("RFC6749-4.1.3-2", invalidGrant, "the grant was revoked")
 	case now.Code.Claim == version:
 		return nil
-	case now.Code.Claim == "": // something else about the grant changed; the code is still there
-		return errors.New("the grant changed meanwhile")
+	case now.Code.Secret == g.Code.Secret && now.Code.Claim != "":
+		return s.reused(ctx, req, now)
+	case now.Code.Secret == g.Code.Secret, now.Pending != nil && now.Pending.Code.Secret == g.Code.Secret:
+		return errors.New("the grant changed meanwhile") // in something else; the code is still there
 	}
-	return s.reused(ctx, req, now)
+	return errNoCode // an amendment took its place
+}
+
+// refreshes reports whether the code of g comes with a refresh token.
+func (s *Server) refreshes(c *caller, g *grant.Grant) bool {
+	return c.mayUse(grantRefresh) && g.Expires.After(s.now())
 }
 
 // reused ends the grant whose code was presented again (RFC 6749, 4.1.2).
@@ -182,7 +208,12 @@ func (s *Server) issue(ctx context.Context, req *tokenRequest, g *kept, p privil
 	if life <= 0 {
 		return nil, refuse("RFC6749-5.2-3", invalidGrant, "the grant has expired")
 	}
+	if least := req.client.policy.tokenLeast; life < least.is {
+		return nil, refuse(least.rule, invalidGrant, "the grant ends before an access token may")
+	}
+	p.scopes = req.client.policy.withConsent(p.scopes, g.Consent)
 	access, err := s.access(ctx, req, &token.Access{
+		ID:       g.Epoch.TokenID(randomText()),
 		Subject:  s.subject(req.client.Client, g.Subject),
 		GrantID:  g.record.Key,
 		AuthTime: g.AuthTime,
@@ -192,5 +223,9 @@ func (s *Server) issue(ctx context.Context, req *tokenRequest, g *kept, p privil
 	if err != nil {
 		return nil, err
 	}
-	return &tokenResponse{access: access, typ: req.tokenType(), life: life, privileges: p}, nil
+	res := &tokenResponse{access: access, typ: req.tokenType(), life: life, privileges: p}
+	if name := req.client.policy.arrangement; name != "" {
+		res.arrangement = [2]string{name, g.record.Key}
+	}
+	return res, nil
 }

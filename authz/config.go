@@ -132,6 +132,14 @@ type Config struct {
 	// each for a reason and a time. See [Waiver].
 	Waivers []Waiver
 
+	// Consent tells what the host knows of the consents that clients name, under
+	// the profiles by which they do: [UKOpenBanking], [OpenFinanceBrasil] and
+	// [UAEOpenFinance]. It is asked at each of the steps of [ConsentRequest],
+	// concurrently. In problem it says what speaks against the step, in words
+	// that the client's developer may see, or "". An error is an outage and
+	// refuses nothing.
+	Consent func(context.Context, ConsentRequest) (problem string, err error)
+
 	// MTLSBase is, optionally, what stands in Issuer's place at a second
 	// listener for the same handler, one that asks for client certificates:
 	// an https URL with the path of Issuer. It is advertised in

@@ -153,6 +153,10 @@ func TestCheckClient(t *testing.T) {
 		{"R7591-2-2 none is needed without a customer", keyClient("a"), func(c *authz.Client) { c.RedirectURIs = nil; c.GrantTypes = []string{"client_credentials"} }, nil},
 		{"RFC6749-3.1.2-1 a fragment", keyClient("a"), func(c *authz.Client) { c.RedirectURIs = []string{callback + "#x"} }, []string{"RFC6749-3.1.2-1"}},
 		{"RFC6749-3.1.2-1 a relative URI", keyClient("a"), func(c *authz.Client) { c.RedirectURIs = []string{"/cb"} }, []string{"RFC6749-3.1.2-1", "FAPI2-SP-5.3.2.2-8"}},
+		{"OIDR-7 no keys for the self-signed method", selfSignedClient("a"), func(c *authz.Client) { c.JWKS = nil }, []string{"OIDR-7"}},
+		{"RFC9068-2.1-1 tokens in a format that is none", keyClient("a"), func(c *authz.Client) { c.AccessTokenFormat = "saml" }, []string{"RFC9068-2.1-1"}},
+		{"RFC6749-3.1.2-1 a URI without host", keyClient("a"), func(c *authz.Client) { c.RedirectURIs = []string{"https:///cb"} }, []string{"RFC6749-3.1.2-1"}},
+		{"RFC6749-3.1.2-1 a URI without scheme", keyClient("a"), func(c *authz.Client) { c.RedirectURIs = []string{"//app.fintech.example/cb"} }, []string{"RFC6749-3.1.2-1", "FAPI2-SP-5.3.2.2-8"}},
 		{"FAPI2-SP-5.3.2.2-8 RFC9700-2.6-3 OIDR-1 plain http", keyClient("a"), func(c *authz.Client) { c.RedirectURIs = []string{"http://app.fintech.example/cb"} }, []string{"FAPI2-SP-5.3.2.2-8"}},
 		{"FAPI2-SP-5.3.2.2-8 OIDR-1 a scheme of its own", keyClient("a"), func(c *authz.Client) { c.RedirectURIs = []string{"kakeibo://cb"} }, []string{"FAPI2-SP-5.3.2.2-8"}},
 		{"FAPI2-SP-5.3.2.2-8 loopback for a web client", keyClient("a"), func(c *authz.Client) { c.RedirectURIs = []string{"http://127.0.0.1/cb"} }, []string{"FAPI2-SP-5.3.2.2-8"}},
@@ -161,6 +165,15 @@ func TestCheckClient(t *testing.T) {
 		}, nil},
 		{"FAPI2-SP-5.3.2.2-8 localhost by name", keyClient("a"), func(c *authz.Client) {
 			c.ApplicationType, c.RedirectURIs = "native", []string{"http://localhost/cb"}
+		}, []string{"FAPI2-SP-5.3.2.2-8"}},
+		{"FAPI2-SP-5.3.2.2-8 loopback that is not the one address", keyClient("a"), func(c *authz.Client) {
+			c.ApplicationType, c.RedirectURIs = "native", []string{"http://127.0.0.2/cb"}
+		}, []string{"FAPI2-SP-5.3.2.2-8"}},
+		{"FAPI2-SP-5.3.2.2-8 loopback with a user", keyClient("a"), func(c *authz.Client) {
+			c.ApplicationType, c.RedirectURIs = "native", []string{"http://a@127.0.0.1/cb"}
+		}, []string{"FAPI2-SP-5.3.2.2-8"}},
+		{"FAPI2-SP-5.3.2.2-8 loopback by another scheme", keyClient("a"), func(c *authz.Client) {
+			c.ApplicationType, c.RedirectURIs = "native", []string{"ftp://127.0.0.1/cb"}
 		}, []string{"FAPI2-SP-5.3.2.2-8"}},
 		{"FAPI2-SP-5.3.2.2-8 a name that begins like loopback", keyClient("a"), func(c *authz.Client) {
 			c.ApplicationType, c.RedirectURIs = "native", []string{"http://127.0.0.1.evil.example/cb", "http://127.0.0.1@evil.example/cb"}

@@ -25,7 +25,7 @@ func (s *Server) exchangeCredentials(ctx context.Context, req *tokenRequest) (*t
 	}
 	life := s.config.AccessTokenLifetime
 	req.event.Subject = req.client.ID
-	access, err := s.access(ctx, req, &token.Access{Subject: req.client.ID}, p, life)
+	access, err := s.access(ctx, req, &token.Access{Subject: req.client.ID, ID: randomText()}, p, life)
 	if err != nil {
 		return nil, err
 	}

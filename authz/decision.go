@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,9 +57,21 @@ type Decision struct {
 	// Scopes.
 	Claims []string
 
-	// Expires is when the grant ends, after which the client must ask again.
-	// If zero, Config.GrantLifetime decides.
+	// Expires is when the grant ends, after which the client must ask again. If
+	// zero, Interaction.SharingDuration decides, which it may not exceed where
+	// the profile has one, and otherwise Config.GrantLifetime.
 	Expires time.Time
+
+	// Grant optionally amends a grant instead of making one: the GrantID of an
+	// earlier approval that still stands, of the same client and the same
+	// Subject. It is for a customer who agrees anew, extends or narrows what
+	// they gave, or authenticates better. If the client named a grant
+	// (Interaction.Amends), it must be that one.
+	//
+	// All of this Decision takes the place of the old one when the client
+	// redeems the code: until then, and if it never does, the old tokens work as
+	// before, and afterwards none of them does. The grant's id stays.
+	Grant string
 }
 
 // errDecided is what every decision but the first gets.
@@ -71,11 +84,14 @@ var errDecided = refuse("FAPI2-SP-5.3.2.2-N3", invalidRequestURI, "the request w
 // another came first; anything else is a Decision that no request allows, such
 // as one without Subject, or an outage, after which the customer may try again.
 func (in *Interaction) Finish(w http.ResponseWriter, r *http.Request, d Decision) error {
-	ev := Event{Endpoint: "authorize", Client: in.request.Client, Subject: d.Subject, Grant: in.grantKey(), Waived: in.client.departs.rules}
+	ev := Event{Endpoint: "authorize", Client: in.request.Client, Subject: d.Subject, Grant: in.grantOf(d), Waived: in.client.departs.rules}
 	res, err := in.decide(r.Context(), d, &ev)
 	if err != nil {
 		in.server.auditRefusal(r.Context(), ev, asError(err))
 		return err
+	}
+	if d.Grant != "" {
+		in.GrantID = ev.Grant
 	}
 	in.server.audit(r.Context(), ev)
 	res.write(w)
@@ -89,7 +105,10 @@ func (in *Interaction) decide(ctx context.Context, d Decision, ev *Event) (*resp
 	if in.server.tooLate(in.started) { // the host held on to it, and the mark of an earlier denial may be gone
 		return nil, errTooLate
 	}
-	g, params, err := in.outcome(ctx, d, ev)
+	if _, v := in.server.fitNow(in.client.Client); len(v) > 0 { // a waiver or the profile has ended meanwhile
+		return nil, refuse(v[0].Rule, unauthorizedClient, "the client is no longer served").because(errors.New(v[0].Value))
+	}
+	g, old, params, err := in.outcome(ctx, d, ev)
 	if err != nil {
 		return nil, err
 	}
@@ -97,48 +116,66 @@ func (in *Interaction) decide(ctx context.Context, d Decision, ev *Event) (*resp
 	if err != nil {
 		return nil, err
 	}
-	if err := in.claim(ctx, g); err != nil {
+	if err := in.claim(ctx, g, old); err != nil {
 		return nil, err
 	}
 	return res, nil
 }
 
-// outcome returns the grant that d makes, a denied one included, and what the
-// client is told.
-func (in *Interaction) outcome(ctx context.Context, d Decision, ev *Event) (g *grant.Grant, params [][2]string, err error) {
+// outcome returns the grant that d makes, a denied one included, the old one that
+// it is to take the place of, if any, and what the client is told.
+func (in *Interaction) outcome(ctx context.Context, d Decision, ev *Event) (g *grant.Grant, old *kept, params [][2]string, err error) {
 	if d.Deny != "" {
 		if !deniable[d.Deny] {
-			return nil, nil, fmt.Errorf("authz: %q is not a code to deny with", string(d.Deny))
+			return nil, nil, nil, fmt.Errorf("authz: %q is not a code to deny with", string(d.Deny))
 		}
-		ev.Kind, ev.Code = grantDenied, d.Deny
-		return &grant.Grant{Locator: in.request.Locator, Denied: true}, [][2]string{{"error", string(d.Deny)}}, nil
+		code := d.Deny
+		if code == UnmetAuthentication {
+			code = cmp.Or(in.client.policy.unmet, code)
+		}
+		ev.Kind, ev.Code = grantDenied, code
+		return &grant.Grant{Locator: in.request.Locator, Denied: true}, nil, [][2]string{{"error", string(code)}}, nil
 	}
 	if err := in.meets(d); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	secret := grant.NewSecret()
 	g = in.grant(d, secret)
+	if d.Grant != "" {
+		if old, err = in.amendable(ctx, d.Grant, d.Subject); err != nil {
+			return nil, nil, nil, err
+		}
+		g.Locator = old.Locator
+	}
+	if err := in.decideConsent(ctx, d); err != nil {
+		return nil, nil, nil, err
+	}
 	code := grant.Handle{Locator: g.Locator, Secret: secret}.String()
 	params = [][2]string{{"code", code}}
 	if in.request.ResponseType == typeCodeIDToken {
 		id, err := in.detachedSignature(ctx, g, code)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		params = append(params, [2]string{"id_token", id})
 	}
 	ev.Kind, ev.Scopes, ev.DetailsTypes = grantApproved, g.Scopes, in.server.held(g.Details).types()
-	return g, params, nil
+	return g, old, params, nil
 }
 
 // claim stores the grant that a decision made, a denied one included. Of any
-// number of decisions about a request one succeeds.
-func (in *Interaction) claim(ctx context.Context, g *grant.Grant) error {
-	s := in.server
+// number of decisions about a request one succeeds: the one that takes the place
+// of the request's own grant, be it with a mark alone, as a denial does and what
+// amends another grant.
+func (in *Interaction) claim(ctx context.Context, g *grant.Grant, old *kept) error {
+	s, place := in.server, g
+	if old != nil {
+		place = &grant.Grant{Locator: in.request.Locator, Denied: true}
+	}
 	if err := s.useObject(ctx, in.request); err != nil {
 		return err
 	}
-	err := s.create(ctx, in.record(g))
+	err := s.create(ctx, in.record(place))
 	if errors.Is(err, store.ErrExists) {
 		return errDecided
 	}
@@ -148,28 +185,29 @@ func (in *Interaction) claim(ctx context.Context, g *grant.Grant) error {
 	ctx, cancel := detached(ctx) // a browser that leaves now must not undo half of it
 	defer cancel()
 	if !g.Denied {
-		if err := in.undecided(ctx); err != nil {
-			return err
+		err = in.undecided(ctx)
+	}
+	if err == nil && old != nil {
+		err = in.amend(ctx, g, old)
+	}
+	if err != nil {
+		if undo := s.forget(ctx, in.grantKey()); undo != nil {
+			return undo
 		}
+		return err
 	}
 	// The decision stands, whether or not the request can be ended now: the
 	// place of the grant is taken for as long as the request is kept.
-	_ = s.endRequest(ctx, g.Locator, in.request.ByValue)
+	_ = s.endRequest(ctx, in.request.Locator, in.request.ByValue)
 	return nil
 }
 
-// undecided makes sure that the grant just created is the first of its
-// request. The request is ended after a decision and never before: if it waits
-// no more, there was a grant that has been revoked while this decision was under
-// way, and it stays revoked.
+// undecided makes sure that what was just created is the first decision about
+// its request. The request is ended after a decision and never before: if it
+// waits no more, there was a grant that has been revoked while this decision was
+// under way, and it stays revoked.
 func (in *Interaction) undecided(ctx context.Context) error {
 	_, err := in.server.request(ctx, in.request.Locator)
-	if err == nil {
-		return nil
-	}
-	if undo := in.server.config.Store.Delete(ctx, in.grantKey()); undo != nil {
-		return undo
-	}
 	if errors.Is(err, errDeadRequest) {
 		return errDecided
 	}
@@ -199,6 +237,9 @@ func (in *Interaction) meets(d Decision) error {
 	case !d.Expires.IsZero() && !d.Expires.After(now):
 		return errors.New("authz: Decision.Expires has passed")
 	}
+	if rule := in.client.policy.sharing.rule; rule != "" && d.Expires.After(now.Add(in.sharing())) {
+		return refuse(rule, invalidRequest, "the grant would last longer than the client asked for")
+	}
 	if err := in.within(d); err != nil {
 		return err
 	}
@@ -212,6 +253,9 @@ func (in *Interaction) meets(d Decision) error {
 	}
 	if login && authTime.Before(in.started) {
 		return refuse("OIDC-AR-11", LoginRequired, "prompt=login asks for a new login")
+	}
+	if d.Grant != in.request.Amends && in.request.Amends != "" {
+		return refuse("GM-5-3", invalidRequest, "the client asks to amend another grant")
 	}
 	return in.authenticated(d)
 }
@@ -232,6 +276,7 @@ func (in *Interaction) grant(d Decision, code grant.Secret) *grant.Grant {
 		Expires:  d.Expires,
 
 		ByValue:   req.ByValue,
+		Consent:   req.Consent,
 		Resources: req.Resources,
 		Details:   req.Details,
 		Claims:    req.Claims,
@@ -255,7 +300,11 @@ func (in *Interaction) grant(d Decision, code grant.Secret) *grant.Grant {
 	if d.Claims != nil {
 		g.Claims = in.asked.only(d.Claims).json()
 	}
-	if g.Expires.IsZero() && s.config.GrantLifetime > 0 {
+	switch {
+	case !g.Expires.IsZero():
+	case in.sharing() > 0:
+		g.Expires = now.Add(in.sharing())
+	case s.config.GrantLifetime > 0 && !in.client.policy.byConsent:
 		g.Expires = now.Add(s.config.GrantLifetime)
 	}
 	return g
@@ -280,10 +329,21 @@ func (in *Interaction) record(g *grant.Grant) store.Record {
 		return rec
 	}
 	rec.Tags = []string{grant.SubjectTag(s.config.Issuer, g.Subject), grant.ClientTag(s.config.Issuer, g.Client)}
-	for _, t := range []time.Time{g.Code.Expires.Add(s.config.AccessTokenLifetime), g.Expires} {
-		if t.After(rec.Expires) {
-			rec.Expires = t
+	rec.Expires = latest(rec.Expires, s.spent(g), g.Expires)
+	return rec
+}
+
+// spent returns when the last access token that g's code can give has expired.
+func (s *Server) spent(g *grant.Grant) time.Time {
+	return g.Code.Expires.Add(s.config.AccessTokenLifetime)
+}
+
+// latest returns the last of some times.
+func latest(times ...time.Time) (last time.Time) {
+	for _, t := range times {
+		if t.After(last) {
+			last = t
 		}
 	}
-	return rec
+	return last
 }

@@ -73,6 +73,7 @@ type document struct {
 	Revocation               string   `json:"revocation_endpoint,omitempty"`
 	RevocationAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 	RevocationAuthAlgs       []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+	ArrangementRevocation    string   `json:"cdr_arrangement_revocation_endpoint,omitempty"`
 
 	UserInfo        string   `json:"userinfo_endpoint,omitempty"`
 	UserInfoAlgs    []string `json:"userinfo_signing_alg_values_supported,omitempty"`
@@ -105,20 +106,17 @@ func (s *Server) describe(algs []string) *document {
 		ResponseTypes:    []string{},
 		GrantTypes:       []string{grantCredentials},
 		Scopes:           c.Scopes,
-		AuthMethods:      []string{methodPrivateKeyJWT},
+		AuthMethods:      s.authMethods(),
 		AuthAlgs:         s.algs(),
 		DPoPAlgs:         s.proofAlgs(),
 		CertificateBound: true,
 	}
-	if c.Authorities != nil {
-		d.AuthMethods = append(d.AuthMethods, methodTLS)
-	}
-	d.AuthMethods = append(d.AuthMethods, methodSelfSignedTLS)
 	if c.MTLSBase != "" {
 		d.Aliases = map[string]string{"token_endpoint": s.alias(pathToken)}
 	}
 	s.describeTargets(d)
 	s.describeTokenEndpoints(d, algs)
+	s.describeArrangements(d)
 	if c.Interact == nil {
 		d.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), needsCustomer)
 		return d
@@ -147,6 +145,26 @@ func (s *Server) alias(path string) string { return s.config.MTLSBase + path }
 func (s *Server) some(f func(*policy) bool) bool {
 	return slices.ContainsFunc(s.served(), func(p Profile) bool { return f(policies[p]) })
 }
+
+// union returns what f has for the profiles that are served, each once.
+func (s *Server) union(f func(*policy) []string) (all []string) {
+	for _, p := range s.served() {
+		all = withEach(all, f(policies[p])...)
+	}
+	return all
+}
+
+// authMethods returns the client authentication methods that some profile
+// allows and the server can carry out.
+func (s *Server) authMethods() []string {
+	methods := s.union(func(p *policy) []string { return p.authMethods })
+	return slices.DeleteFunc(methods, func(m string) bool { return m == methodTLS && s.config.Authorities == nil })
+}
+
+// keyAlgs and contentAlgs return the algorithms of encryption that some profile
+// allows.
+func (s *Server) keyAlgs() []string     { return s.union((*policy).encryptsKeysBy) }
+func (s *Server) contentAlgs() []string { return s.union((*policy).encryptsBy) }
 
 // algs returns the algorithms that some profile of the server allows.
 func (s *Server) algs() []string {

@@ -15,6 +15,7 @@
 //	            RFC 8707; RFC 9396          resource.go; rar.go, details.go
 //	/authorize  RFC 6749, 3.1; RFC 9207     authorize.go, interaction.go, decision.go, response.go
 //	            RFC 9101, 5                 byvalue.go
+//	            amending a grant            amend.go
 //	            OpenID Connect Core, 3.3    mode.go, idtoken.go, formpost.go
 //	            JARM                        jarm.go, encrypt.go
 //	/token      RFC 6749, 3.2               tokens.go, code.go, refresh.go, credentials.go
@@ -24,6 +25,8 @@
 //	/introspect RFC 7662; RFC 9701          introspection.go, inspect.go, accept.go
 //	/revoke     RFC 7009                    revocation.go
 //	/logout     OpenID Connect Logout       logout.go, backchannel.go
+//	/arrangements/revoke
+//	            Consumer Data Standards     arrangement.go, withdrawal.go
 //	/userinfo   OIDC Core, 5.3 and 5.5      userinfo.go, claims.go, standardclaims.go
 //	ID tokens   OIDC Core, 2 and 3.1.2.1    idtoken.go, hint.go, authentication.go
 //	            OIDC Core, 8                pairwise.go

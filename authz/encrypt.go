@@ -28,27 +28,36 @@ func (e Encryption) fault(name string) string {
 	return ""
 }
 
+// encryptions returns the members that ask for encryption: of what the client
+// sends first, and then of what it is sent.
+func (c *Client) encryptions() []namedEncryption {
+	return []namedEncryption{
+		{"request_object_encryption", "OIDR-13", c.RequestEncryption},
+		{"authorization_encrypted_response", "JARM-3-2", c.ResponseEncryption},
+		{"id_token_encrypted_response", "OIDR-10", c.IDTokenEncryption},
+		{"userinfo_encrypted_response", "OIDR-11", c.UserInfoEncryption},
+		{"introspection_encrypted_response", "RFC9701-6-1", c.IntrospectionEncryption},
+	}
+}
+
+type namedEncryption struct {
+	name, row string
+	Encryption
+}
+
 // checkEncryption returns what is wrong with the members of c's metadata that
 // ask for encryption. There must be a key for each: what was to be encrypted
 // could not be sent without (OpenID Connect Core, 10.2).
 func (s *Server) checkEncryption(c *Client) (v Violations) {
-	if e := c.RequestEncryption; e != (Encryption{}) {
+	if e := c.encryptions()[0]; e.Encryption != (Encryption{}) {
 		ours := func(k jose.DecryptionKey) bool { return k.Algorithm == e.Alg }
-		if bad := e.fault("request_object_encryption"); bad != "" {
-			v = append(v, Violation{"OIDR-13", bad, "register an _alg of the server's, and an _enc only beside it"})
+		if bad := e.fault(e.name); bad != "" {
+			v = append(v, Violation{e.row, bad, "register an _alg of the server's, and an _enc only beside it"})
 		} else if !slices.ContainsFunc(s.decrypt, ours) {
-			v = append(v, Violation{"OIDR-13", "request_object_encryption_alg is " + strconv.Quote(e.Alg), "give the server a key for it in Config.Decrypt"})
+			v = append(v, Violation{e.row, e.name + "_alg is " + strconv.Quote(e.Alg), "give the server a key for it in Config.Decrypt"})
 		}
 	}
-	for _, m := range []struct {
-		row, name string
-		Encryption
-	}{
-		{"JARM-3-2", "authorization_encrypted_response", c.ResponseEncryption},
-		{"OIDR-10", "id_token_encrypted_response", c.IDTokenEncryption},
-		{"OIDR-11", "userinfo_encrypted_response", c.UserInfoEncryption},
-		{"RFC9701-6-1", "introspection_encrypted_response", c.IntrospectionEncryption},
-	} {
+	for _, m := range c.encryptions()[1:] {
 		if bad := m.fault(m.name); bad != "" {
 			v = append(v, Violation{m.row, bad, "register an _alg of the server's, and an _enc only beside it"})
 		} else if m.Alg != "" && !s.keys.mayEncrypt(c, m.Alg) {
@@ -58,23 +67,32 @@ func (s *Server) checkEncryption(c *Client) (v Violations) {
 	return v
 }
 
+// encryptionKey returns the key in the client's set to encrypt to with alg.
+func (c *caller) encryptionKey(set *jose.Set, alg string) (jose.Key, bool) {
+	if !c.policy.markedKeys || set == nil {
+		return jose.EncryptionKey(set, alg)
+	}
+	unmarked := func(k jose.Key) bool { return k.Use != "enc" || k.ID == "" }
+	return jose.EncryptionKey(&jose.Set{Keys: slices.DeleteFunc(slices.Clone(set.Keys), unmarked)}, alg)
+}
+
 // encrypt returns a signed JWT nested in a JWE for client c, or the JWT itself
 // if it registered for no encryption (RFC 7519, 5.2). It never sends in the
 // clear what was to be encrypted: without a key that fits there is no answer
 // (OpenID Connect Core, 10.2). Replicated are claims of it that the header
 // repeats (RFC 7519, 5.3).
-func (s *Server) encrypt(ctx context.Context, c *Client, e Encryption, jwt string, replicated ...[2]string) (string, error) {
+func (s *Server) encrypt(ctx context.Context, c *caller, e Encryption, jwt string, replicated ...[2]string) (string, error) {
 	if e.Alg == "" {
 		return jwt, nil
 	}
-	set, err := s.keys.set(ctx, c)
+	set, err := s.keys.set(ctx, c.Client)
 	if err != nil {
 		return "", fmt.Errorf("the client's keys: %w", err)
 	}
-	key, ok := jose.EncryptionKey(set, e.Alg)
+	key, ok := c.encryptionKey(set, e.Alg)
 	if !ok {
-		if set, err := s.keys.refresh(ctx, c); err == nil && set != nil {
-			key, ok = jose.EncryptionKey(set, e.Alg)
+		if set, err := s.keys.refresh(ctx, c.Client); err == nil && set != nil {
+			key, ok = c.encryptionKey(set, e.Alg)
 		}
 	}
 	if !ok {

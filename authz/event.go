@@ -22,6 +22,9 @@ const (
 	logoutShown    = "logout_shown"
 	logoutFinished = "logout_finished"
 	logoutNotified = "logout_notified"
+
+	withdrawalNotified = "withdrawal_notified"
+
 	requestRefused = "request_refused"
 	requestFailed  = "request_failed"
 )
@@ -49,6 +52,8 @@ type Event struct {
 	//	logout_shown     a client asked that the customer be logged out
 	//	logout_finished  the browser went back to it
 	//	logout_notified  a client was told that a session ended
+	//	withdrawal_notified
+	//	                 a client was told that its customer withdrew a consent
 	//	request_refused  the protocol said no
 	//	request_failed   the server could not do its work
 	Kind      string

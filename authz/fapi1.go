@@ -24,6 +24,9 @@ var fapi1Advanced = policy{
 	tls:         mtls.FAPI1,
 	rules:       fapi1Rules,
 
+	objectAge:  limit{"FAPI1-ADV-5.2.2-17", time.Hour},
+	objectLife: limit{"FAPI1-ADV-5.2.2-13", time.Hour},
+
 	signedRequest: true, // FAPI1-ADV-5.2.2-1
 	byValue:       true,
 	endpointAud:   true,
@@ -84,7 +87,7 @@ var fapi1ClientRules = []rule{
 		switch {
 		case c.DPoPBoundTokens:
 			return "access tokens would be bound to a DPoP key"
-		case c.Resource != "" && c.GrantTypes != nil && len(c.GrantTypes) == 0: // it gets none
+		case c.isAPI(): // it gets none
 			return ""
 		case !c.CertificateBoundTokens:
 			return "access tokens would not be bound to the client's certificate"

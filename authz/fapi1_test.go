@@ -90,6 +90,10 @@ func TestFAPI1Clients(t *testing.T) {
 		{"FAPI1-ADV-5.2.2-14 a secret in a JWT", func(c *authz.Client) { c.AuthMethod = "client_secret_jwt" }, "FAPI1-ADV-5.2.2-14"},
 		{"FAPI1-ADV-5.2.2-16 FAPI1-BASE-5.2.2-2 a public client", func(c *authz.Client) { c.AuthMethod = "none" }, "FAPI1-ADV-5.2.2-14"},
 		{"FAPI1-ADV-5.2.2-5 FAPI1-ADV-5.2.2-6 tokens that are not bound", func(c *authz.Client) { c.CertificateBoundTokens = false }, "FAPI1-ADV-5.2.2-5"},
+		{"FAPI1-ADV-5.2.2-5 none are needed by an API, which gets no tokens", func(c *authz.Client) {
+			c.Resource, c.GrantTypes, c.ResponseTypes, c.RedirectURIs = resource, []string{}, []string{}, nil
+			c.CertificateBoundTokens = false
+		}, ""},
 		{"FAPI1-ADV-5.2.2-6 tokens bound by DPoP", func(c *authz.Client) { c.CertificateBoundTokens, c.DPoPBoundTokens = false, true }, "FAPI1-ADV-5.2.2-5"},
 		{"FAPI1-ADV-5.2.2-6 tokens bound by both", func(c *authz.Client) { c.DPoPBoundTokens = true }, "FAPI1-ADV-5.2.2-5"},
 		{"FAPI1-ADV-5.2.2-2 both response types", func(c *authz.Client) { c.ResponseTypes = []string{"code id_token", "code"} }, ""},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aikagi/aikagi/authz"
 	"github.com/aikagi/aikagi/mtls"
+	"github.com/aikagi/aikagi/token"
 )
 
 // TestFAPI1BesideFAPI2: one server has clients of both, and neither profile's
@@ -156,6 +157,26 @@ func TestFAPI1BesideFAPI2(t *testing.T) {
 		f.hybrid()
 		if got := rules(t, b.srv.CheckClient(f.Client)); !slices.Equal(got, []string{"FAPI1-ADV-8.6-1"}) {
 			t.Errorf("rules %v", got)
+		}
+	})
+	t.Run("FAPI1-ADV-8.6-1 CONF-3 a key that only FAPI 2.0 knows signs nothing for FAPI 1.0", func(t *testing.T) {
+		ed, err := token.NewKeySet(token.PrivateKey{ID: "ed", Algorithm: "EdDSA", Signer: edSigner()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hybrid, jarm, modern := keyClient("hybrid").hybrid(), keyClient("jarm").jarmed(), keyClient("modern")
+		modern.Profile = authz.FAPI2Security
+		b := newBank(t, clients(hybrid, jarm, modern), func(c *authz.Config) {
+			c.Keys, c.Profiles = ed, []authz.Profile{authz.FAPI1Advanced, authz.FAPI2Security}
+		})
+		for _, f := range []*fintech{hybrid, jarm} {
+			br := &browser{b: b}
+			if w, err := br.finish(br.shows(f.byValue(f.asks(b, f.wants()))), b.approval()); err == nil || w.Header().Get("Location") != "" {
+				t.Errorf("%s: %v %v", f.ID, err, w.Header())
+			}
+		}
+		if h, _ := verified(t, modern.tokens(b)["id_token"].(string), ed); h["alg"] != "EdDSA" {
+			t.Errorf("FAPI 2.0: %v", h)
 		}
 	})
 	t.Run("CONF-1 OIDR-3 what FAPI 2.0 does not let a client register", func(t *testing.T) {

@@ -318,6 +318,18 @@ func TestFAPI1JARM(t *testing.T) {
 		delete(claims, "state")
 		pageFor(t, b, b.do(f.byValue(claims)), "invalid_request", "FAPI1-BASE-5.2.2.3-1")
 	})
+	t.Run("EC-4 RFC9396-2-1 authorization_details instead of a scope", func(t *testing.T) {
+		b := newBank(t, clients(f), advanced, withDetails)
+		claims := f.asks(b, f.wants())
+		for _, name := range []string{"scope", "nonce"} {
+			delete(claims, name)
+		}
+		pageFor(t, b, b.do(f.byValue(claims)), "invalid_request", "EC-4")
+		claims["authorization_details"] = raws(payment)
+		if res := b.do(f.byValue(claims)); res.StatusCode != 200 {
+			t.Errorf("%d %+v", res.StatusCode, b.lastEvent())
+		}
+	})
 	t.Run("JARM-2.2-1 FAPI1-ADV-8.6-1 the algorithm that was registered", func(t *testing.T) {
 		f.ResponseAlg = "PS256"
 		defer func() { f.ResponseAlg = "" }()

@@ -24,17 +24,20 @@ func (s *Server) idToken(ctx context.Context, req *tokenRequest, g *kept, res *t
 	if err != nil {
 		return "", err
 	}
-	told, err := s.tell(ctx, ClaimsRequest{Client: c.Client, Subject: g.Subject, GrantID: g.record.Key}, q.idToken)
+	told, err := s.tell(ctx, ClaimsRequest{Client: c.Client, Subject: g.Subject, GrantID: g.record.Key}, c.mayHear(q).idToken)
 	if err != nil {
 		return "", err
 	}
 	id := s.signedIn(c, g.Grant)
-	id.AccessToken, id.Extra = res.access, make(map[string]any, len(told))
+	id.AccessToken = res.access
 	for _, t := range told {
 		id.Extra[t.name] = t.value
 	}
+	if name := c.policy.refreshClaim; name != "" && s.refreshes(c, g.Grant) {
+		id.Extra[name] = g.Expires.Unix()
+	}
 	req.event.Claims = toldNames(told)
-	return s.signID(ctx, c, id)
+	return s.signID(ctx, c, id, c.atTokenEndpoint())
 }
 
 // detachedSignature makes the ID token that the browser takes to the client
@@ -44,13 +47,13 @@ func (s *Server) idToken(ctx context.Context, req *tokenRequest, g *kept, res *t
 func (in *Interaction) detachedSignature(ctx context.Context, g *grant.Grant, code string) (string, error) {
 	id := in.server.signedIn(in.client, g)
 	id.Code, id.State = code, in.request.State
-	return in.server.signID(ctx, in.client, id)
+	return in.server.signID(ctx, in.client, id, in.client.IDTokenEncryption)
 }
 
 // signedIn returns what every ID token of g says to client c.
 func (s *Server) signedIn(c *caller, g *grant.Grant) *token.ID {
 	now := s.now()
-	return &token.ID{
+	id := &token.ID{
 		Issuer:   s.config.Issuer,
 		Subject:  s.subject(c.Client, g.Subject),
 		Audience: g.Client,
@@ -61,18 +64,32 @@ func (s *Server) signedIn(c *caller, g *grant.Grant) *token.ID {
 		IssuedAt: now,
 		Expires:  now.Add(s.config.IDTokenLifetime),
 		Session:  grant.SessionID(s.config.Issuer, g.Client, g.Session),
+		Extra:    make(map[string]any),
 	}
+	if name := c.policy.consentClaim; name != "" && g.Consent != "" {
+		id.Extra[name] = g.Consent
+	}
+	return id
 }
 
-// signID signs id as client c registered, and encrypts it if it did for that.
-func (s *Server) signID(ctx context.Context, c *caller, id *token.ID) (string, error) {
+// atTokenEndpoint returns how an ID token is encrypted that passes through no
+// browser.
+func (c *caller) atTokenEndpoint() Encryption {
+	if c.policy.plainID && !c.EncryptTokenEndpointIDToken {
+		return Encryption{}
+	}
+	return c.IDTokenEncryption
+}
+
+// signID signs id as client c registered, and encrypts it by e.
+func (s *Server) signID(ctx context.Context, c *caller, id *token.ID, e Encryption) (string, error) {
 	signed, err := s.sign(c, c.IDTokenAlg, func(alg string) (string, error) {
 		return token.SignID(ctx, s.config.Keys, alg, id)
 	})
 	if err != nil {
 		return "", err
 	}
-	return s.encrypt(ctx, c.Client, c.IDTokenEncryption, signed)
+	return s.encrypt(ctx, c, e, signed)
 }
 
 // offersOpenID reports whether the server is an OpenID provider.

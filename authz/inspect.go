@@ -20,6 +20,9 @@ func (s *Server) inspect(ctx context.Context, c *caller, text string, ev *Event)
 	if h, err := grant.ParseHandle(text); err == nil {
 		return s.inspectRefresh(ctx, c, h, ev)
 	}
+	if only := c.policy.refreshOnly; only.rule != "" {
+		return nil, refuse(only.rule, only.code, "the profile tells of refresh tokens alone")
+	}
 	a, err := s.accessToken(ctx, text)
 	if err != nil {
 		return nil, err
@@ -110,10 +113,19 @@ func (s *Server) notDenied(ctx context.Context, a *token.Access) error {
 // grantIDSize is the length of every grant id.
 const grantIDSize = 44
 
-// standing returns the grant of an access token, unless it was revoked or has
-// ended.
+// isGrantID reports whether id can be a grant's, so that it may be looked up.
+func isGrantID(id string) bool { return len(id) == grantIDSize && id[0] == byte(grant.KindGrant) }
+
+// ended reports whether g is over by our clock, be it still kept.
+func (s *Server) ended(g *kept) bool {
+	now := s.now()
+	return !g.Expires.IsZero() && !now.Before(g.Expires) || !now.Before(g.record.Expires)
+}
+
+// standing returns the grant of an access token, unless it was revoked, has
+// ended, or was amended since.
 func (s *Server) standing(ctx context.Context, a *token.Access) (*kept, error) {
-	if len(a.GrantID) != grantIDSize || a.GrantID[0] != byte(grant.KindGrant) { // a record of another kind is none
+	if !isGrantID(a.GrantID) { // a record of another kind is none
 		return nil, refuse("RFC7662-4-1", invalidGrant, "the token's grant is unknown")
 	}
 	g, err := s.grantOf(ctx, a.GrantID)
@@ -122,8 +134,10 @@ func (s *Server) standing(ctx context.Context, a *token.Access) (*kept, error) {
 		return nil, err
 	case g == nil || g.Client != a.ClientID:
 		return nil, refuse("RFC7662-4-1", invalidGrant, "the token's grant was revoked")
-	case !g.Expires.IsZero() && !s.now().Before(g.Expires), !s.now().Before(g.record.Expires):
+	case s.ended(g):
 		return nil, refuse("RFC7662-4-1", invalidGrant, "the token's grant has ended")
+	case !g.Epoch.Gave(a.ID):
+		return nil, refuse("RFC7662-4-1", invalidGrant, "the token's grant was amended")
 	}
 	return g, nil
 }
@@ -132,25 +146,26 @@ func (s *Server) standing(ctx context.Context, a *token.Access) (*kept, error) {
 // (RFC 9701, 5). What the bank has taken from the token's client since is gone
 // from the token, and with the client all is gone.
 func (s *Server) stillGood(ctx context.Context, c *caller, a *token.Access, g *kept) (p privileges, err error) {
-	client := c.Client
+	client := c
 	if a.ClientID != c.ID {
-		other, err := s.client(ctx, a.ClientID)
-		if err != nil {
+		if client, err = s.client(ctx, a.ClientID); err != nil {
 			return p, err
 		}
-		client = other.Client
 	}
-	var granted []string
+	var granted, consent = []string(nil), ""
 	if g != nil {
-		granted = g.Details
+		granted, consent = g.Details, g.Consent
 	}
-	p, err = s.remaining(client, privileges{a.Audience, a.Scopes, s.detailsAt(a, granted, a.Audience)})
-	if err != nil || c.Resource == "" {
+	p, err = s.remaining(client.Client, privileges{a.Audience, a.Scopes, s.detailsAt(a, granted, a.Audience)})
+	if err != nil {
 		return p, err
 	}
-	p.resources = []string{c.Resource}
-	p.scopes = slices.DeleteFunc(p.scopes, func(scope string) bool { return s.meanings(scope, p.resources) == nil })
-	p.details = s.among(p.details, p.resources)
+	if c.Resource != "" {
+		p.resources = []string{c.Resource}
+		p.scopes = slices.DeleteFunc(p.scopes, func(scope string) bool { return s.meanings(scope, p.resources) == nil })
+		p.details = s.among(p.details, p.resources)
+	}
+	p.scopes = client.policy.withConsent(p.scopes, consent)
 	return p, nil
 }
 
@@ -209,6 +224,7 @@ func (s *Server) inspectRefresh(ctx context.Context, c *caller, h grant.Handle, 
 	if err != nil {
 		return nil, err
 	}
+	p.scopes = c.policy.withConsent(p.scopes, g.Consent)
 	ev.Scopes = p.scopes
 	o := active(s.config.Issuer, g.Client, s.subject(c.Client, g.Subject), p)
 	o.Int("exp", g.Expires.Unix())
@@ -217,6 +233,9 @@ func (s *Server) inspectRefresh(ctx context.Context, c *caller, h grant.Handle, 
 	}
 	authenticated(o, g.ACR, g.AMR)
 	o.String("grant_id", g.record.Key)
+	if name := c.policy.arrangement; name != "" {
+		o.String(name, g.record.Key)
+	}
 	return o.Bytes(), nil
 }
 

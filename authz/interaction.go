@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -26,8 +27,17 @@ type Interaction struct {
 	ID string
 
 	// GrantID is the id of the grant that an approval makes, known
-	// beforehand, so that the host can write its own consent record first.
+	// beforehand, so that the host can write its own consent record first. Where
+	// the client asks to amend a grant it is that one, and after an approval with
+	// a [Decision.Grant] it is that.
 	GrantID string
+
+	// Amends is the id of the grant that the client asks to amend, one of its own
+	// that stands, or empty. The host finds by it what the customer gave before,
+	// in the records that it keeps by GrantID, shows what would change, and
+	// approves with the same id as [Decision.Grant]. Whether the grant is that of
+	// the customer who has signed in, the host's records say, and Finish checks.
+	Amends string
 
 	Client *Client  // who asks
 	Scopes []string // for what
@@ -55,6 +65,15 @@ type Interaction struct {
 	// codes that say which page it would have taken.
 	Prompt []string
 
+	// Consent is the id of the host's consent that the request rests on, under
+	// profiles by which a client names one, see [ConsentRequest]; or empty.
+	Consent string
+
+	// SharingDuration is how long the client would go on asking for the customer's
+	// data, under profiles by which a request says so ([AustraliaCDR]); zero is
+	// once. The grant ends then, unless [Decision].Expires ends it earlier.
+	SharingDuration time.Duration
+
 	UILocales []string      // languages, best first
 	LoginHint string        // who the customer may be; a stranger's text, only to fill in a field
 	MaxAge    time.Duration // how old the login may be, if HasMaxAge
@@ -80,8 +99,10 @@ func (s *Server) interaction(c *caller, req *grant.Request) (*Interaction, error
 	if !c.redirectsTo(req.RedirectURI) {
 		return nil, refuse("RFC9126-4-4", invalidRequest, "redirect_uri is no longer registered")
 	}
-	if req.ByValue && !c.policy.byValue {
-		return nil, errNotPushed
+	if req.ByValue {
+		if err := c.mayComeByValue(); err != nil {
+			return nil, err
+		}
 	}
 	if c.checkResponse(responseOf(req)) != nil {
 		return nil, refuse("RFC9126-7.4-1", invalidRequest, "response_type or response_mode is no longer registered")
@@ -98,8 +119,10 @@ func (s *Server) interaction(c *caller, req *grant.Request) (*Interaction, error
 	if err != nil {
 		return nil, err
 	}
+	asked = c.mayHear(asked)
 	return &Interaction{
-		GrantID:      req.Locator.Key(grant.KindGrant, s.config.Issuer),
+		GrantID:      cmp.Or(req.Amends, req.Locator.Key(grant.KindGrant, s.config.Issuer)),
+		Amends:       req.Amends,
 		Client:       c.Client,
 		Scopes:       slices.Clone(req.Scopes),
 		Details:      s.held(req.Details).raw(),
@@ -107,14 +130,18 @@ func (s *Server) interaction(c *caller, req *grant.Request) (*Interaction, error
 		ACRValues:    slices.Clone(req.ACRValues),
 		EssentialACR: req.EssentialACR,
 		Prompt:       slices.Clone(req.Prompt),
-		UILocales:    slices.Clone(req.UILocales),
-		LoginHint:    req.LoginHint,
-		MaxAge:       time.Duration(req.MaxAge) * time.Second,
-		HasMaxAge:    req.HasMaxAge,
-		server:       s,
-		asked:        asked,
-		client:       c,
-		request:      req,
+		Consent:      req.Consent,
+
+		SharingDuration: time.Duration(req.Sharing) * time.Second,
+
+		UILocales: slices.Clone(req.UILocales),
+		LoginHint: req.LoginHint,
+		MaxAge:    time.Duration(req.MaxAge) * time.Second,
+		HasMaxAge: req.HasMaxAge,
+		server:    s,
+		asked:     asked,
+		client:    c,
+		request:   req,
 	}, nil
 }
 

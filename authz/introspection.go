@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/aikagi/aikagi/internal/form"
-	"github.com/aikagi/aikagi/internal/jose"
 	"github.com/aikagi/aikagi/internal/jsonw"
 	"github.com/aikagi/aikagi/mtls"
 	"github.com/aikagi/aikagi/token"
@@ -93,7 +92,7 @@ func (s *Server) signIntrospection(ctx context.Context, c *caller, answer []byte
 	if err != nil {
 		return nil, err
 	}
-	jwt, err = s.encrypt(ctx, c.Client, c.IntrospectionEncryption, jwt)
+	jwt, err = s.encrypt(ctx, c, c.IntrospectionEncryption, jwt)
 	return []byte(jwt), err
 }
 
@@ -125,7 +124,7 @@ func (s *Server) describeTokenEndpoints(d *document, algs []string) {
 	d.Introspection = s.config.Issuer + pathIntrospect
 	d.IntrospectionAuthMethods, d.IntrospectionAuthAlgs = d.AuthMethods, d.AuthAlgs
 	d.IntrospectionAlgs = algs
-	d.IntrospectionEncAlgs, d.IntrospectionEncs = jose.KeyAlgorithms, jose.ContentAlgorithms
+	d.IntrospectionEncAlgs, d.IntrospectionEncs = s.keyAlgs(), s.contentAlgs()
 	d.Revocation = s.config.Issuer + pathRevoke
 	d.RevocationAuthMethods, d.RevocationAuthAlgs = d.AuthMethods, d.AuthAlgs
 	if d.Aliases != nil {

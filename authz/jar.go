@@ -13,9 +13,7 @@ import (
 )
 
 const (
-	maxRequestObject  = 64 << 10  // bytes
-	maxRequestAge     = time.Hour // how far nbf may lie back (FAPI 2.0 MS, 5.3.1-3)
-	maxRequestValid   = time.Hour // how far exp may lie after nbf (FAPI 2.0 MS, 5.3.1-4)
+	maxRequestObject  = 64 << 10 // bytes
 	requestObjectType = "oauth-authz-req+jwt"
 )
 
@@ -38,7 +36,11 @@ func (s *Server) requestObject(ctx context.Context, c *caller, f form.Values) (f
 		return form.Values{}, err
 	}
 	if o.jti != "" { // one that says which it is, is good once; the caller spends the id before it answers
-		c.replay = append(c.replay, objectUse(c.ID, o.jti, o.expires))
+		until := o.expires
+		if c.policy.byValue { // opened by value as well, it may be decided so much later
+			until = until.Add(s.config.InteractionLifetime)
+		}
+		c.replay = append(c.replay, objectUse(c.ID, o.jti, until))
 	}
 	return o.params, nil
 }
@@ -53,7 +55,7 @@ type object struct {
 
 // readObject reads a request object of c's.
 func (s *Server) readObject(ctx context.Context, c *caller, text string) (*object, error) {
-	signed, err := s.decryptRequest(text) // RFC 9101, 6.1
+	signed, err := s.decryptRequest(c, text) // RFC 9101, 6.1
 	if err != nil {
 		return nil, err
 	}
@@ -80,11 +82,16 @@ func (s *Server) readObject(ctx context.Context, c *caller, text string) (*objec
 // decryptRequest returns the signed JWT that is in an encrypted request object.
 // What is not encrypted it returns as it is. That the content is signed, the
 // next step finds out: whoever knows a public key can encrypt to it.
-func (s *Server) decryptRequest(object string) (string, error) {
+func (s *Server) decryptRequest(c *caller, object string) (string, error) {
 	if !jose.IsEncrypted(object) {
 		return object, nil
 	}
-	content, cty, err := jose.Decrypt(object, maxRequestObject, jose.ContentAlgorithms, s.decrypt)
+	keys, contentAlgs := s.decrypt, jose.ContentAlgorithms
+	if algs := c.policy.keyAlgs; algs != nil {
+		keys = slices.DeleteFunc(slices.Clone(keys), func(k jose.DecryptionKey) bool { return !slices.Contains(algs, k.Algorithm) })
+		contentAlgs = c.policy.contentAlgs
+	}
+	content, cty, err := jose.Decrypt(object, maxRequestObject, contentAlgs, keys)
 	if err != nil {
 		return "", refuse("RFC9101-6.1-1", invalidRequestObject, "the request object cannot be decrypted").because(err)
 	}
@@ -143,23 +150,24 @@ func (s *Server) checkParties(c *caller, o jose.Claims) error {
 func (s *Server) checkTimes(c *caller, o jose.Claims) (exp time.Time, err error) {
 	now := s.now()
 	latest := now.Add(c.policy.ahead)
+	age, life := c.policy.objectAge, c.policy.objectLife
 	nbf, ok := o.Time("nbf")
 	switch {
 	case !ok:
-		return exp, refuse("FAPI2-MS-5.3.1-3", invalidRequestObject, "nbf is missing or not a date")
-	case nbf.Before(now.Add(-maxRequestAge)):
-		return exp, refuse("FAPI2-MS-5.3.1-3", invalidRequestObject, "nbf is more than 60 minutes in the past")
+		return exp, refuse(age.rule, invalidRequestObject, "nbf is missing or not a date")
+	case nbf.Before(now.Add(-age.is)):
+		return exp, refuse(age.rule, invalidRequestObject, "nbf is more than "+minutes(age.is)+" in the past")
 	case nbf.After(latest):
 		return exp, refuse("FAPI2-SP-5.3.2.1-13b", invalidRequestObject, "nbf lies too far ahead")
 	}
 	exp, ok = o.Time("exp")
 	switch {
 	case !ok:
-		return exp, refuse("FAPI2-MS-5.3.1-4", invalidRequestObject, "exp is missing or not a date")
+		return exp, refuse(life.rule, invalidRequestObject, "exp is missing or not a date")
 	case !now.Before(exp):
-		return exp, refuse("FAPI2-MS-5.3.1-4", invalidRequestObject, "the request object has expired")
-	case exp.After(nbf.Add(maxRequestValid)):
-		return exp, refuse("FAPI2-MS-5.3.1-4", invalidRequestObject, "exp is more than 60 minutes after nbf")
+		return exp, refuse(life.rule, invalidRequestObject, "the request object has expired")
+	case exp.After(nbf.Add(life.is)):
+		return exp, refuse(life.rule, invalidRequestObject, "exp is more than "+minutes(life.is)+" after nbf")
 	}
 	if o.Has("iat") {
 		if iat, ok := o.Time("iat"); !ok || iat.After(latest) {
@@ -168,6 +176,9 @@ func (s *Server) checkTimes(c *caller, o jose.Claims) (exp time.Time, err error)
 	}
 	return exp, nil
 }
+
+// minutes says how long d is.
+func minutes(d time.Duration) string { return strconv.Itoa(int(d/time.Minute)) + " minutes" }
 
 // objectID returns the jti of a request object, or "" if it has none.
 func objectID(o jose.Claims) (string, error) {
@@ -244,9 +255,10 @@ func (s *Server) describeRequests(d *document) {
 	d.Request = true
 	d.RequireSignedRequest = !s.some(func(p *policy) bool { return !p.signedRequest })
 	d.RequestAlgs = s.algs()
+	keyAlgs := s.keyAlgs()
 	for _, key := range s.config.Decrypt {
-		if !key.Retired && !slices.Contains(d.RequestEncAlgs, key.Algorithm) {
-			d.RequestEncAlgs, d.RequestEncs = append(d.RequestEncAlgs, key.Algorithm), jose.ContentAlgorithms
+		if !key.Retired && slices.Contains(keyAlgs, key.Algorithm) && !slices.Contains(d.RequestEncAlgs, key.Algorithm) {
+			d.RequestEncAlgs, d.RequestEncs = append(d.RequestEncAlgs, key.Algorithm), s.contentAlgs()
 		}
 	}
 }

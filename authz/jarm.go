@@ -1,11 +1,12 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/aikagi/aikagi/internal/jose"
 	"github.com/aikagi/aikagi/internal/jsonw"
 	"github.com/aikagi/aikagi/token"
 )
@@ -25,13 +26,13 @@ func (in *Interaction) signedResponse(ctx context.Context, params [][2]string) (
 		o.String(p[0], p[1])
 	}
 	claims := o.Bytes()
-	signed, err := s.sign(c, c.ResponseAlg, func(alg string) (string, error) {
+	signed, err := s.sign(c, cmp.Or(c.ResponseAlg, c.policy.responseAlg), func(alg string) (string, error) {
 		return token.SignJWT(ctx, s.config.Keys, alg, "", claims)
 	})
 	if err != nil {
 		return "", err
 	}
-	return s.encrypt(ctx, c.Client, c.ResponseEncryption, signed)
+	return s.encrypt(ctx, c, c.ResponseEncryption, signed)
 }
 
 // withEach returns list and those of more that are not in it.
@@ -53,6 +54,8 @@ func (s *Server) describeResponses(d *document, algs []string) {
 			d.ResponseModes = withEach(d.ResponseModes, w.modes...)
 		}
 	}
-	d.ResponseAlgs = algs
-	d.ResponseEncAlgs, d.ResponseEncs = jose.KeyAlgorithms, jose.ContentAlgorithms
+	if slices.ContainsFunc(d.ResponseModes, func(mode string) bool { return strings.HasSuffix(mode, modeJWT) }) {
+		d.ResponseAlgs = algs
+		d.ResponseEncAlgs, d.ResponseEncs = s.keyAlgs(), s.contentAlgs()
+	}
 }

@@ -51,6 +51,7 @@ type Logout struct {
 	LogoutHint string   // who the customer may be; a stranger's text, proof of nothing
 
 	server    *Server
+	waived    []string // what the client breaks under a waiver
 	visit     logoutVisit
 	confirmed bool // the customer sent a page of the host's
 }
@@ -114,7 +115,7 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request, ev *Event) e
 	browser := s.bind(w, r)
 	lo.visit.Browser, lo.visit.Started = browser[:], s.now().Unix()
 	lo.ID = s.logouts.seal(lo.visit.bytes())
-	ev.Kind, ev.Client = logoutShown, lo.visit.Client
+	ev.Kind, ev.Client, ev.Waived = logoutShown, lo.visit.Client, lo.waived
 	s.audit(r.Context(), *ev)
 	s.config.Logout(w, r, lo)
 	return nil
@@ -223,7 +224,7 @@ func (s *Server) logout(ctx context.Context, v logoutVisit) (*Logout, error) {
 		if err != nil {
 			return nil, err
 		}
-		lo.Client = c.Client
+		lo.Client, lo.waived = c.Client, c.departs.rules
 	}
 	if v.URI != "" && (lo.Client == nil || !slices.Contains(lo.Client.PostLogoutRedirectURIs, v.URI)) {
 		return nil, refuse("RPL-7", invalidRequest, "post_logout_redirect_uri is not registered for a client that the request names")
@@ -337,7 +338,7 @@ func (lo *Logout) Finish(w http.ResponseWriter, r *http.Request) bool {
 	if v.State != "" {
 		to = withQuery(to, [][2]string{{"state", v.State}})
 	}
-	lo.server.audit(r.Context(), Event{Kind: logoutFinished, Endpoint: "logout", Client: v.Client})
+	lo.server.audit(r.Context(), Event{Kind: logoutFinished, Endpoint: "logout", Client: v.Client, Waived: lo.waived})
 	redirect(w, to)
 	return true
 }

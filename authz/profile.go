@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,12 @@ const (
 	FAPI2MessageSigning Profile = "fapi2-message-signing"
 )
 
+// A limit is how long something may or must be, and the rule that says so.
+type limit struct {
+	rule string
+	is   time.Duration
+}
+
 // A policy is what a profile demands, as data. Whatever differs between
 // profiles is a member here, so that no step of the protocol asks for a
 // profile by name.
@@ -50,6 +57,11 @@ type policy struct {
 	ahead       time.Duration // how far iat and nbf may lie ahead of the clock
 	tls         mtls.Policy   // for the listener
 	rules       []rule
+
+	objectAge  limit // how far back nbf of a request object may lie
+	objectLife limit // how far its exp may lie after nbf
+
+	regional // what a region asks beyond; see region.go
 
 	signedRequest bool  // whether every request is a signed one (RFC 9101)
 	byValue       bool  // whether requests may come to the authorization endpoint, and without PKCE then
@@ -110,6 +122,10 @@ var policies = map[Profile]*policy{
 	FAPI1Advanced:       &fapi1Advanced,
 	FAPI2Security:       &fapi2Security,
 	FAPI2MessageSigning: fapi2MessageSigning(),
+	UKOpenBanking:       ukOpenBanking(),
+	OpenFinanceBrasil:   openFinanceBrasil(),
+	AustraliaCDR:        australiaCDR(),
+	UAEOpenFinance:      uaeOpenFinance(),
 }
 
 var fapi2Security = policy{
@@ -121,6 +137,9 @@ var fapi2Security = policy{
 	ahead:       30 * time.Second, // FAPI2-SP-5.3.2.1-13: between 10 and 60
 	tls:         mtls.FAPI2,
 	rules:       fapi2Rules,
+
+	objectAge:  limit{"FAPI2-MS-5.3.1-3", time.Hour},
+	objectLife: limit{"FAPI2-MS-5.3.1-4", time.Hour},
 
 	dpop:      true,
 	responses: []way{{typeCode, []string{modeQuery, modeJWT, modeQueryJWT}}},
@@ -368,6 +387,21 @@ func (v Violations) Error() string {
 		fmt.Fprintf(&b, "\n\t%s: %s; %s", x.Rule, x.Value, x.Remedy)
 	}
 	return b.String()
+}
+
+// urlUser finds the user and password of a URL, of one that is malformed as well.
+var urlUser = regexp.MustCompile(`//.*@`)
+
+// withoutUser returns s, which shows one URL at most, without these.
+func withoutUser(s string) string { return urlUser.ReplaceAllString(s, "//...@") }
+
+// withoutUsers takes the passwords out of the URLs that v shows. Whoever reads
+// what is wrong with a client need not know them.
+func (v Violations) withoutUsers() Violations {
+	for i := range v {
+		v[i].Value = withoutUser(v[i].Value)
+	}
+	return v
 }
 
 func above(name string, v, limit time.Duration) string {

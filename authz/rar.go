@@ -49,6 +49,11 @@ type DetailsType struct {
 	// customer is asked to allow, for [Interaction.DetailsText].
 	Text func(details json.RawMessage, lang string) string
 
+	// Scopes, if there are any, are those of Config.Scopes of which an
+	// authorization request for such details asks for one, too: the name of the
+	// service, say, that they say more about.
+	Scopes []string
+
 	// Credentials says that a client may ask for such details for itself, by
 	// client_credentials, where no customer approves.
 	Credentials bool
@@ -80,6 +85,11 @@ func checkDetailsTypes(c *Config) (v Violations) {
 				v = append(v, Violation{"RFC9396-5-1", name + " with field " + strconv.Quote(field), "name each field once"})
 			}
 		}
+		for _, scope := range t.Scopes {
+			if !slices.Contains(c.Scopes, scope) {
+				v = append(v, Violation{"RFC9396-3.1-1", name + " with scope " + strconv.Quote(scope), "offer it in Scopes, too"})
+			}
+		}
 	}
 	return v
 }
@@ -88,7 +98,7 @@ func checkDetailsTypes(c *Config) (v Violations) {
 func cloneDetailsTypes(ts []DetailsType) []DetailsType {
 	ts = slices.Clone(ts)
 	for i := range ts {
-		ts[i].Fields = slices.Clone(ts[i].Fields)
+		ts[i].Fields, ts[i].Scopes = slices.Clone(ts[i].Fields), slices.Clone(ts[i].Scopes)
 	}
 	return ts
 }
@@ -115,6 +125,17 @@ func (c *Client) mayAsk(typ string) bool {
 func (s *Server) readDetails(ctx context.Context, c *Client, text string) ([]string, error) {
 	asked, err := s.askedDetails(ctx, c, text, nil)
 	return asked.texts(), err
+}
+
+// checkFamilies refuses a request for details without a scope that goes with
+// them.
+func (s *Server) checkFamilies(scopes, details []string) error {
+	for _, d := range s.held(details) {
+		if len(d.Scopes) > 0 && !slices.ContainsFunc(d.Scopes, func(scope string) bool { return slices.Contains(scopes, scope) }) {
+			return refuse("UAE-14", invalidScope, "no scope goes with authorization_details of the type "+short(d.Name))
+		}
+	}
+	return nil
 }
 
 // askedDetails reads the parameter authorization_details. Those of its elements

@@ -38,12 +38,15 @@ func (s *Server) exchangeRefresh(ctx context.Context, req *tokenRequest) (*token
 	if !s.now().Before(g.Expires) {
 		return nil, dead
 	}
-	scopes, err := s.narrowScopes(req, g.Scopes)
+	scopes, err := s.narrowScopes(req, g)
 	if err != nil {
 		return nil, err
 	}
 	p, err := s.fromGrant(ctx, req, g, scopes)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.stillConsented(ctx, req, g, atRefresh); err != nil {
 		return nil, err
 	}
 	if err := s.spend(ctx, req.client.replay); err != nil {
@@ -59,11 +62,15 @@ func (s *Server) exchangeRefresh(ctx context.Context, req *tokenRequest) (*token
 
 // narrowScopes returns the scopes a client asks for out of those it was granted
 // (RFC 6749, 6), by default all.
-func (s *Server) narrowScopes(req *tokenRequest, granted []string) ([]string, error) {
+func (s *Server) narrowScopes(req *tokenRequest, g *kept) ([]string, error) {
 	if req.Get("scope") == "" {
-		return granted, nil
+		return g.Scopes, nil
 	}
-	scopes, err := s.scopes(req.client.Client, req.Get("scope"))
+	others, consents := req.client.policy.apart(req.Get("scope"))
+	if slices.ContainsFunc(consents, func(id string) bool { return id != g.Consent }) {
+		return nil, refuse("BR-9", invalidScope, "scope names another consent than the grant's")
+	}
+	scopes, err := s.scopes(req.client.Client, others)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +78,7 @@ func (s *Server) narrowScopes(req *tokenRequest, granted []string) ([]string, er
 		return nil, refuse("RFC6749-3.3-1", invalidScope, "scope has spaces and nothing else")
 	}
 	for _, scope := range scopes {
-		if !slices.Contains(granted, scope) {
+		if !slices.Contains(g.Scopes, scope) {
 			return nil, refuse("RFC6749-6-1", invalidScope, "scope is wider than the grant")
 		}
 	}

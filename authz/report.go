@@ -3,7 +3,6 @@ package authz
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -111,13 +110,20 @@ func (c *Config) reportRules(p *policy, now time.Time) []RuleReport {
 			rules = append(rules, one)
 			continue
 		}
-		if r := &rules[at]; r.Demand != one.Demand {
+		r := &rules[at]
+		if r.Demand != one.Demand {
 			r.Demand += "; " + one.Demand
+		}
+		if stateOrder[one.State] > stateOrder[r.State] {
+			r.State, r.Value = one.State, one.Value
 		}
 	}
 	slices.SortStableFunc(rules, func(a, b RuleReport) int { return cmp.Compare(aboutOrder[a.About], aboutOrder[b.About]) })
 	return rules
 }
+
+// stateOrder says which of two states holds for both checks of one rule.
+var stateOrder = map[string]int{stateNotApplicable: 0, stateKept: 1, stateWaived: 2, stateBroken: 3}
 
 var aboutOrder = map[string]int{"server": 0, "client": 1, "request": 2}
 
@@ -132,7 +138,7 @@ func (c *Config) reportRule(p *policy, r *rule, now time.Time) RuleReport {
 	}
 	inForce := false
 	for _, w := range c.Waivers {
-		if w.Rule == r.id {
+		if w.Rule == r.id && r.waivable { // it may be meant for another profile
 			one.Waivers = append(one.Waivers, w.clone())
 			inForce = inForce || now.Before(w.Expires)
 		}
@@ -150,25 +156,21 @@ func (c *Config) reportRule(p *policy, r *rule, now time.Time) RuleReport {
 
 func (s *Server) reportClient(c *Client, now time.Time) ClientReport {
 	got, v := s.fit(c)
-	r := ClientReport{Client: c.ID, Profile: c.Profile, State: stateServed}
-	for _, x := range v {
-		x.Value = withoutUser(x.Value)
-		r.Violations = append(r.Violations, x)
-	}
+	r := ClientReport{Client: c.ID, Profile: c.Profile, State: stateServed, Violations: v}
 	if got == nil {
 		r.State = stateRefused
 		return r
 	}
 	r.Profile, r.Retires = got.profile, s.config.Retire[got.profile]
 	switch {
+	case len(v) > 0: // it may not even revoke
+		r.State = stateRefused
 	case s.retirement(got.profile) != "":
 		r.State = stateRetired
-	case len(v) > 0:
-		r.State = stateRefused
 	}
 	for _, w := range s.config.Waivers {
 		needed := slices.ContainsFunc(got.policy.rules, func(r rule) bool {
-			return r.id == w.Rule && (r.request != nil || r.client != nil && slices.Contains(got.departs.rules, r.id))
+			return r.id == w.Rule && r.waivable && (r.request != nil || r.client != nil && slices.Contains(got.departs.rules, r.id))
 		})
 		if needed && w.inForce(c.ID, now) {
 			r.Waivers = append(r.Waivers, w.clone())
@@ -176,11 +178,6 @@ func (s *Server) reportClient(c *Client, now time.Time) ClientReport {
 	}
 	return r
 }
-
-var urlUser = regexp.MustCompile(`//[^/\s"]*@`)
-
-// withoutUser returns s without the user and password of URLs in it.
-func withoutUser(s string) string { return urlUser.ReplaceAllString(s, "//...@") }
 
 // String returns the report as text, a line for each rule and each client, and
 // an indented one for all that is to be said of it.

@@ -138,6 +138,11 @@ func TestReport(t *testing.T) {
 		if got.State != "retired" || got.Violations != nil || got.Waivers != nil {
 			t.Errorf("%+v", got)
 		}
+		unfit := *cs[0]
+		unfit.RedirectURIs = []string{"http://app.fintech.example/cb"}
+		if got := b.srv.Report(&unfit).Clients[0]; got.State != "refused" || len(got.Violations) != 1 || got.Retires.IsZero() {
+			t.Errorf("one that may not even revoke: %+v", got)
+		}
 		if r := ruleOf(t, b.srv.Report(), authz.FAPI1Advanced, "request", "FAPI1-BASE-5.2.2.3-1"); r.State != "kept" || len(r.Waivers) != 1 {
 			t.Errorf("an expired waiver: %+v", r)
 		}
@@ -325,6 +330,37 @@ func TestReportJSON(t *testing.T) {
 		text, err := json.Marshal(b.srv.Report())
 		if err != nil || !strings.HasSuffix(string(text), `"clients":[]}`) {
 			t.Errorf("%v %s", err, text)
+		}
+	})
+}
+
+// TestNoPasswordShown: nor in an error, an event or a refusal of New.
+func TestNoPasswordShown(t *testing.T) {
+	const uri = "https://tana:hush@app.fintech.example/x"
+	for name, with := range map[string]func(*authz.Client){
+		"jwks_uri":                  func(c *authz.Client) { c.JWKS, c.JWKSURI = nil, uri },
+		"redirect_uris":             func(c *authz.Client) { c.RedirectURIs = []string{uri + "#x"} },
+		"post_logout_redirect_uris": func(c *authz.Client) { c.PostLogoutRedirectURIs = []string{uri} },
+		"backchannel_logout_uri":    func(c *authz.Client) { c.BackchannelLogoutURI = uri },
+	} {
+		t.Run("FAPI2-SP-7-1 "+name, func(t *testing.T) {
+			f := keyClient("kakeibo")
+			with(f.Client)
+			p := newParted(t, clients(f))
+			if err := p.srv.CheckClient(f.Client); err == nil || strings.Contains(err.Error(), "hush") {
+				t.Errorf("%v", err)
+			}
+			refused(t, p.do(f.request("/token", f.authenticate(p.bank, f.redeemable("x")))), 401, "invalid_client")
+			if e := p.lastEvent(); !strings.Contains(e.Reason, name) || strings.Contains(e.Reason, "hush") {
+				t.Errorf("the operator is told %+v", e)
+			}
+		})
+	}
+	t.Run("FAPI2-SP-7-1 Config", func(t *testing.T) {
+		c := newBank(t, nil).config
+		c.Issuer, c.MTLSBase = uri, uri
+		if _, err := authz.New(c); err == nil || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%v", err)
 		}
 	})
 }

@@ -24,9 +24,10 @@ type pushed struct {
 	responseType    string // its words in order
 	mode            string // response_mode, also if that is the default
 	challengeMethod string
-	scope           string // as it came
-	hasDetails      bool   // whether it has authorization_details
-	hasDPoPKey      bool   // whether it has dpop_jkt
+	scope           string      // as it came
+	form            form.Values // all of it, as it came
+	hasDetails      bool        // whether it has authorization_details
+	hasDPoPKey      bool        // whether it has dpop_jkt
 }
 
 // asksOpenID reports whether openid is among the scopes.
@@ -52,6 +53,7 @@ func (s *Server) readRequest(ctx context.Context, c *caller, f form.Values, byVa
 		responseType:    sortedType(f.Get("response_type")),
 		challengeMethod: f.Get("code_challenge_method"),
 		scope:           f.Get("scope"),
+		form:            f,
 		hasDetails:      f.Has("authorization_details"),
 		hasDPoPKey:      f.Has("dpop_jkt"),
 	}
@@ -81,7 +83,8 @@ func (s *Server) readRequest(ctx context.Context, c *caller, f form.Values, byVa
 	if r.Prompt, err = readPrompt(f.Get("prompt")); err != nil {
 		return nil, err
 	}
-	if r.Scopes, err = s.scopes(c.Client, f.Get("scope")); err != nil {
+	others, _ := c.policy.apart(f.Get("scope")) // which consent it names, readConsent looks at
+	if r.Scopes, err = s.scopes(c.Client, others); err != nil {
 		return nil, err
 	}
 	if slices.Contains(r.Scopes, "openid") && !slices.Contains(r.Prompt, "consent") {
@@ -89,6 +92,9 @@ func (s *Server) readRequest(ctx context.Context, c *caller, f form.Values, byVa
 		r.Scopes = slices.DeleteFunc(r.Scopes, func(scope string) bool { return scope == "offline_access" })
 	}
 	if r.Details, err = s.readDetails(ctx, c.Client, f.Get("authorization_details")); err != nil {
+		return nil, err
+	}
+	if err := s.checkFamilies(r.Scopes, r.Details); err != nil {
 		return nil, err
 	}
 	if len(r.Scopes) == 0 && len(r.Details) == 0 {
@@ -112,6 +118,12 @@ func (s *Server) readRequest(ctx context.Context, c *caller, f form.Values, byVa
 		return nil, refuse("OIDC-AR-17", invalidRequest, "login_hint is too long")
 	}
 	if err := s.readAuthentication(ctx, c.Client, &r.Request, f); err != nil {
+		return nil, err
+	}
+	if err := s.readArrangement(ctx, c, r); err != nil {
+		return nil, err
+	}
+	if err := s.readConsent(ctx, c, r); err != nil {
 		return nil, err
 	}
 	return r, nil

@@ -2,6 +2,7 @@ package authz_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"testing"
 	"time"
@@ -147,6 +148,47 @@ func TestRetirement(t *testing.T) {
 			}
 		})
 	})
+	t.Run("CONF-1 a decision that the host held until then", func(t *testing.T) {
+		n := newTown(t)
+		n.until(-time.Second)
+		br := &browser{b: n.bank}
+		id := br.shows(n.old.byPush(n.bank, n.old.asks(n.bank, challenged(n.old.wants()))))
+		in, err := br.resume(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.until(0)
+		for _, d := range []authz.Decision{n.approval(), {Deny: authz.AccessDenied}} {
+			w := httptest.NewRecorder()
+			if err := in.Finish(w, br.page(id), d); !is(err, "unauthorized_client") {
+				t.Errorf("%v, %v", err, w.Header())
+			}
+			untouched(t, w)
+			n.turnedAway(t)
+		}
+	})
+	t.Run("CONF-1 BCL-1 nobody tells it of logouts, whoever sends the token", func(t *testing.T) {
+		l := newBell(t)
+		f := l.rings(keyClient("kakeibo"))
+		p := newParted(t, clients(f), l.reachable, func(c *authz.Config) {
+			c.Retire = map[authz.Profile]time.Time{authz.FAPI2Security: c.Now().Add(time.Hour)}
+		})
+		p.clock.Advance(time.Hour - time.Second)
+		if _, err := p.srv.LogoutToken(t.Context(), f.Client, customer, session); err != nil {
+			t.Error(err)
+		}
+		if err := p.srv.NotifyLogout(t.Context(), customer, session, f.ID); err != nil {
+			t.Error(err)
+		}
+		p.clock.Advance(time.Second)
+		_, err := p.srv.LogoutToken(t.Context(), f.Client, customer, session)
+		if d := cmp.Diff([]string{"CONF-1"}, rules(t, err)); d != "" {
+			t.Error(d)
+		}
+		if err := p.srv.NotifyLogout(t.Context(), customer, session, f.ID); !is(err, "unauthorized_client") || len(l.told(f.ID)) != 1 {
+			t.Errorf("%v, told %d times", err, len(l.told(f.ID)))
+		}
+	})
 	t.Run("CONF-1 who cannot authenticate is not told", func(t *testing.T) {
 		n := newTown(t)
 		n.until(0)
@@ -188,6 +230,21 @@ func TestRetirement(t *testing.T) {
 			if d := cmp.Diff(v, after[name]); d != "" {
 				t.Errorf("%s: %s", name, d)
 			}
+		}
+	})
+}
+
+// TestLastProfileRetired: a server that only revokes says the same of itself.
+func TestLastProfileRetired(t *testing.T) {
+	b := newBank(t, nil, func(c *authz.Config) {
+		c.Retire = map[authz.Profile]time.Time{authz.FAPI2Security: c.Now().Add(time.Hour)}
+	})
+	read := func() map[string]any { return object(t, b.do(get(issuer+wellKnown))) }
+	before := read()
+	b.clock.Advance(time.Hour)
+	t.Run("RFC8414-2-2 CONF-1 the metadata after the last profile went", func(t *testing.T) {
+		if d := cmp.Diff(before, read()); d != "" {
+			t.Error(d)
 		}
 	})
 }

@@ -22,7 +22,7 @@ func TestRuleIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile(`(?:\brefuse\(|\blike\("[^"]+", |\bunauthenticated\(|\bViolation\{|\bid: +|\badd\(|\brule :?= |\bRule: +|\bViolations\{\{|\{"[a-z_]+", )"([A-Z][A-Za-z0-9.]+-[A-Za-z0-9.-]+)"`)
+	named := regexp.MustCompile(`(?:\brefuse\(|\blike\("[^"]+", |\bunauthenticated\(|\blimit\{|\brefusal\{|\banyOf\{|\bneeds[A-Z]\w*\(|\bViolation\{|\bid: +|\badd\(|\brule :?= |\bRule: +|\bViolations\{\{|\{"[a-z_]+", )"([A-Z][A-Za-z0-9.]+-[A-Za-z0-9.-]+)"`)
 	var ids []string
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {

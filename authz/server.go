@@ -59,13 +59,14 @@ func New(c Config) (*Server, error) {
 		}
 	}
 	if len(v) > 0 {
-		return nil, v
+		return nil, v.withoutUsers()
 	}
 	s := &Server{config: c, departs: departs, seal: newSealer(c.Secrets, c.Issuer), cookie: cookieName(c.Issuer)}
 	s.outward = &fetch.Client{AllowPrivate: c.FetchPrivate, RootCAs: c.FetchRoots}
 	s.retryIn = time.Second
 	s.keys = newClientKeys(&fetch.Cache{
 		Client: s.outward,
+		MaxAge: s.keysAge(),
 		Now:    c.Now,
 		Check: func(b []byte) error { // what is no key set does not replace one
 			_, err := jose.ParseSet(b)
@@ -100,6 +101,8 @@ const (
 	pathIntrospect = "/introspect"
 	pathRevoke     = "/revoke"
 	pathLogout     = "/logout"
+
+	pathArrangements = "/arrangements/revoke"
 )
 
 // mount makes the routes. What is not mounted is not advertised.
@@ -118,6 +121,9 @@ func (s *Server) mount() {
 	}
 	add(s.path+pathIntrospect, s.serve("introspect", s.introspect))
 	add(s.path+pathRevoke, s.serve("revoke", s.revocation))
+	if s.config.namesArrangements() {
+		add(s.path+pathArrangements, s.serve("arrangements", s.endArrangement))
+	}
 	if s.config.Logout != nil {
 		s.logouts = newLogoutSealer(&s.config)
 		add(s.path+pathLogout, s.servePage("logout", s.endSession))
@@ -172,16 +178,21 @@ func (s *Server) now() time.Time { return s.config.Now() }
 // every rule that its metadata breaks. The same is checked whenever a client
 // is loaded.
 func (s *Server) CheckClient(c *Client) error {
+	if _, v := s.fitNow(c); len(v) > 0 {
+		return v
+	}
+	return nil
+}
+
+// fitNow is fit, which a client of a retired profile does not pass either.
+func (s *Server) fitNow(c *Client) (*caller, Violations) {
 	got, v := s.fit(c)
 	if len(v) == 0 {
 		if why := s.retirement(got.profile); why != "" {
 			v = Violations{{"CONF-1", why, "move the client to another profile; until then it may only revoke"}}
 		}
 	}
-	if len(v) > 0 {
-		return v
-	}
-	return nil
+	return got, v
 }
 
 // fit returns c under its one profile, or what keeps c from being served.
@@ -204,5 +215,6 @@ func (s *Server) fit(c *Client) (*caller, Violations) {
 	v = append(v, s.checkLogoutURIs(c)...)
 	v = append(v, s.checkEncryption(c)...)
 	v = append(v, s.checkResource(c)...)
-	return got, append(v, s.keys.check(c)...)
+	v = append(v, s.keys.check(c)...)
+	return got, v.withoutUsers()
 }

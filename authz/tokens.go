@@ -39,6 +39,9 @@ type tokenResponse struct {
 	life    time.Duration
 	refresh string // or ""
 	id      string // or ""
+
+	arrangement [2]string // what the grant is called, and its id; or nothing
+
 	privileges
 }
 
@@ -111,7 +114,6 @@ func (s *Server) access(ctx context.Context, req *tokenRequest, a *token.Access,
 	now := s.now()
 	a.Issuer = s.config.Issuer
 	a.ClientID = req.client.ID
-	a.ID = randomText()
 	a.Audience, a.Scopes, a.Details = p.resources, p.scopes, p.details.carried()
 	a.IssuedAt, a.Expires = now, now.Add(life)
 	a.Confirmation = req.holder
@@ -161,6 +163,9 @@ func (t *tokenResponse) write(w http.ResponseWriter) {
 	}
 	if len(t.scopes) > 0 {
 		o.String("scope", strings.Join(t.scopes, " "))
+	}
+	if name := t.arrangement[0]; name != "" {
+		o.String(name, t.arrangement[1])
 	}
 	if len(t.details) > 0 { // RFC 9396, 7
 		o.Raw("authorization_details", t.details.array())

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -90,9 +91,13 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request, ev *Event) err
 	if err != nil {
 		return err
 	}
-	told, err := s.tell(r.Context(), ClaimsRequest{Client: c.Client, Subject: g.Subject, GrantID: g.record.Key}, s.atUserInfo(scopes, q))
+	told, err := s.tell(r.Context(), ClaimsRequest{Client: c.Client, Subject: g.Subject, GrantID: g.record.Key}, c.mayHear(askedClaims{userInfo: s.atUserInfo(scopes, q)}).userInfo)
 	if err != nil {
 		return err
+	}
+	if name := c.policy.consentClaim; name != "" && g.Consent != "" {
+		id, _ := json.Marshal(g.Consent) // a string has no reason to fail
+		told = append(told, toldClaim{name, id})
 	}
 	contentType, body, err := s.infoResponse(r.Context(), c, a.Subject, told)
 	if err != nil {
@@ -157,7 +162,7 @@ func (s *Server) infoResponse(ctx context.Context, c *caller, sub string, told [
 	if err != nil {
 		return nil, nil, err
 	}
-	signed, err = s.encrypt(ctx, c.Client, c.UserInfoEncryption, signed)
+	signed, err = s.encrypt(ctx, c, c.UserInfoEncryption, signed)
 	return typeJWT, []byte(signed), err
 }
 
@@ -215,16 +220,28 @@ func (s *Server) describeOpenID(d *document, algs []string) {
 	if !offersOpenID(c) {
 		return
 	}
-	d.SubjectTypes = []string{subjectPublic}
+	if s.some(func(p *policy) bool { return !p.pairwise }) {
+		d.SubjectTypes = []string{subjectPublic}
+	}
 	if c.Pairwise != nil {
 		d.SubjectTypes = append(d.SubjectTypes, subjectPairwise)
 	}
 	d.IDTokenAlgs, d.UserInfoAlgs = algs, algs
-	d.IDTokenEncAlgs, d.UserInfoEncAlgs = jose.KeyAlgorithms, jose.KeyAlgorithms
-	d.IDTokenEncs, d.UserInfoEncs = jose.ContentAlgorithms, jose.ContentAlgorithms
+	d.UserInfoEncAlgs, d.UserInfoEncs = s.keyAlgs(), s.contentAlgs()
+	if s.some(func(p *policy) bool { return !p.bareID }) {
+		d.IDTokenEncAlgs, d.IDTokenEncs = d.UserInfoEncAlgs, d.UserInfoEncs
+	}
 	d.Prompts = []string{"none", "login", "consent", "select_account"}
 	d.Claims = true
 	d.ClaimNames = append([]string{"sub", "auth_time", "acr", "amr"}, c.ClaimNames...)
+	for _, p := range s.served() {
+		if name := policies[p].consentClaim; name != "" {
+			d.ClaimNames = withEach(d.ClaimNames, name)
+		}
+		if name := policies[p].arrangement; name != "" {
+			d.ClaimNames = withEach(d.ClaimNames, claimSharing, name)
+		}
+	}
 	d.UserInfo = c.Issuer + pathUserInfo
 	if d.Aliases != nil {
 		d.Aliases["userinfo_endpoint"] = s.alias(pathUserInfo)

@@ -12,13 +12,19 @@ import (
 // Only rules of these tables can be waived, and of them only those on which no
 // other promise rests: [Server.Report] tells which. The others, and all that
 // the endpoints check whatever the profile (signatures, single use, bindings,
-// redirect URIs, the form of requests), hold for everybody, always.
+// redirect URIs, the form of requests), hold for everybody, always. A row that
+// can be waived under one profile and not under another is waived for clients of
+// the first alone.
 //
 // While a waiver lets something pass, the events of what passed name the rule
 // (Event.Waived). When it has expired, rules for clients and their requests
-// bite from that moment on. A setting of the server cannot be changed as it
-// runs: the report calls the rule broken until the next New, which refuses it,
-// as it refuses every waiver that has expired.
+// bite from that moment on; a request that was accepted before may still be
+// decided. A setting of the server cannot be changed as it runs: the report
+// calls the rule broken until the next New, which refuses it.
+//
+// New refuses every waiver that has expired, whether or not its rule is kept by
+// then. So a host that has one in its configuration does not start again after
+// that date: take it out before.
 type Waiver struct {
 	Rule    string    `json:"rule"`    // the row of the specification, such as FAPI2-SP-5.3.2.1-11
 	Clients []string  `json:"clients"` // client ids, or "*" alone for all; a rule for the server is waived for all
@@ -95,7 +101,7 @@ func checkWaivers(c *Config) (v Violations) {
 }
 
 // waivable reports whether a profile of c has the rule with that id, whether it
-// can be waived, and whether it is for the server.
+// can be waived under one of them, and whether it is for the server.
 func (c *Config) waivable(id string) (known, waivable, server bool) {
 	for _, name := range c.Profiles {
 		if policies[name] == nil {
@@ -103,7 +109,7 @@ func (c *Config) waivable(id string) (known, waivable, server bool) {
 		}
 		for _, r := range policies[name].rules {
 			if r.id == id {
-				waivable = r.waivable && (waivable || !known)
+				waivable = waivable || r.waivable
 				known, server = true, server || r.server != nil
 			}
 		}

@@ -3,6 +3,7 @@ package authz_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -73,6 +74,15 @@ func TestWaiversThatNewRefuses(t *testing.T) {
 			}
 		})
 	}
+	t.Run("CONF-1 beside a profile that does not exist", func(t *testing.T) {
+		c := b.config
+		c.Profiles = []authz.Profile{"fapi3", authz.FAPI2Security}
+		c.Waivers = []authz.Waiver{waived(b, client, "kakeibo")}
+		_, err := authz.New(c)
+		if d := cmp.Diff([]string{"Config"}, rules(t, err)); d != "" {
+			t.Error(d)
+		}
+	})
 	t.Run("everything that is wrong at once", func(t *testing.T) {
 		c := b.config
 		c.Waivers = []authz.Waiver{{Rule: "x", Clients: []string{"*"}}, {Rule: client}}
@@ -229,6 +239,91 @@ func TestWaivedClientRule(t *testing.T) {
 			t.Error("the server has not copied its waivers")
 		}
 	})
+}
+
+// TestWaiverOfAVisit: a waiver counts until the end of a visit to the bank's
+// pages, and no longer.
+func TestWaiverOfAVisit(t *testing.T) {
+	const row = "FAPI2-SP-5.3.2.2-8"
+	l := newBell(t)
+	f := l.rings(keyClient("kakeibo").parting())
+	f.RedirectURIs = []string{"http://app.fintech.example/cb"}
+	p := newParted(t, clients(f), l.reachable, func(c *authz.Config) {
+		c.Waivers = []authz.Waiver{{Rule: row, Clients: []string{"kakeibo"}, Reason: "a lab", Expires: c.Now().Add(time.Hour)}}
+	})
+	t.Run(row+" the events of a logout say that it is there", func(t *testing.T) {
+		p.events = nil
+		br := &browser{b: p.bank}
+		r := br.yes(shown(t, br.leave(url.Values{"client_id": {f.ID}, "post_logout_redirect_uri": {goodbye}})))
+		lo, err := p.srv.Logout(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.srv.NotifyLogout(t.Context(), customer, session, f.ID); err != nil || !lo.Finish(httptest.NewRecorder(), r) {
+			t.Fatal(err)
+		}
+		var kinds []string
+		for _, e := range p.events {
+			kinds = append(kinds, e.Kind)
+			if !cmp.Equal(e.Waived, []string{row}) {
+				t.Errorf("the event is %+v", e)
+			}
+		}
+		if d := cmp.Diff([]string{"logout_shown", "logout_notified", "logout_finished"}, kinds); d != "" {
+			t.Error(d)
+		}
+	})
+	t.Run(row+" a decision that the host held until it expired", func(t *testing.T) {
+		p.clock.Advance(time.Hour - time.Second)
+		br := &browser{b: p.bank}
+		id := br.begin(f, f.push(p.bank, changed(f.pushable(), "redirect_uri", f.RedirectURIs[0])))
+		in, err := br.resume(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.clock.Advance(time.Second)
+		w := httptest.NewRecorder()
+		if err := in.Finish(w, br.page(id), p.signedIn()); !is(err, "unauthorized_client") {
+			t.Errorf("%v, %v", err, w.Header())
+		}
+		untouched(t, w)
+		if e := p.lastEvent(); e.Kind != "request_refused" || e.Rule != row {
+			t.Errorf("the operator is told %+v", e)
+		}
+	})
+}
+
+// TestWaivedUnderOneProfile: a row that two profiles share is open under the one
+// that leaves it open, also to a waiver for all.
+func TestWaivedUnderOneProfile(t *testing.T) {
+	const row = "OIDR-3"
+	old, young := keyClient("kakeibo").jarmed(), keyClient("chobo")
+	old.GrantTypes = append(old.GrantTypes, "implicit")
+	young.Profile, young.ResponseTypes = authz.FAPI2Security, []string{}
+	for _, profiles := range [][]authz.Profile{{authz.FAPI1Advanced, authz.FAPI2Security}, {authz.FAPI2Security, authz.FAPI1Advanced}} {
+		t.Run(row+" "+string(profiles[0])+" first", func(t *testing.T) {
+			b := newBank(t, clients(old, young), func(c *authz.Config) {
+				c.Profiles = profiles
+				c.Waivers = []authz.Waiver{{Rule: row, Clients: []string{"*"}, Reason: "old registrations", Expires: c.Now().Add(time.Hour)}}
+			})
+			if err := b.srv.CheckClient(old.Client); err != nil {
+				t.Error(err)
+			}
+			if d := cmp.Diff([]string{row}, rules(t, b.srv.CheckClient(young.Client))); d != "" {
+				t.Error(d)
+			}
+			r := b.srv.Report(old.Client, young.Client)
+			if got := ruleOf(t, r, authz.FAPI1Advanced, "client", row); got.State != "waived" || !got.Waivable || len(got.Waivers) != 1 {
+				t.Errorf("%+v", got)
+			}
+			if got := ruleOf(t, r, authz.FAPI2Security, "client", row); got.State != "kept" || got.Waivable || got.Waivers != nil {
+				t.Errorf("%+v", got)
+			}
+			if r.Clients[0].Waivers != nil || len(r.Clients[1].Waivers) != 1 {
+				t.Errorf("%+v", r.Clients)
+			}
+		})
+	}
 }
 
 // TestWaivedRequestRule: what a client sends.

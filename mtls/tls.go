@@ -18,13 +18,19 @@ import (
 type Policy uint8
 
 const (
+	// FAPI1NoResumption is FAPI1 where a region's rules forbid the resumption of
+	// sessions, as those of Open Finance Brasil do: no ticket is given and none is
+	// taken, so that each handshake is a full one. Go never renegotiates as a
+	// server.
+	FAPI1NoResumption Policy = iota
+
 	// FAPI1 is for clients of FAPI 1.0 Advanced ([FAPI 1.0 Advanced, 8.5]) and
 	// FAPI-CIBA: ECDHE-RSA with AES-GCM. Without an RSA key among its
 	// certificates such a listener could not serve TLS 1.2 at all, so it then
 	// speaks TLS 1.3 alone.
 	//
 	// [FAPI 1.0 Advanced, 8.5]: https://openid.net/specs/openid-financial-api-part-2-1_0.html#section-8.5
-	FAPI1 Policy = iota
+	FAPI1
 
 	// FAPI2 is for clients of the FAPI 2.0 Security Profile (5.2.2): ECDHE with
 	// AES-GCM, as [RFC 9325, 4.2] recommends it.
@@ -71,8 +77,8 @@ func (p Policy) suites() []uint16 {
 // AES-256-GCM under keys that change daily, and are of use with this
 // configuration and its clones alone: where there are several servers behind one
 // name, the others answer a ticket with a full handshake. A host whose rules
-// forbid resumption sets SessionTicketsDisabled. Early data (0-RTT) is never
-// taken.
+// forbid resumption takes [FAPI1NoResumption], or sets SessionTicketsDisabled.
+// Early data (0-RTT) is never taken.
 func (p Policy) Config(certs ...tls.Certificate) *tls.Config {
 	t := &tickets{now: time.Now}
 	c := &tls.Config{
@@ -84,6 +90,7 @@ func (p Policy) Config(certs ...tls.Certificate) *tls.Config {
 		WrapSession:      t.wrap,
 		UnwrapSession:    t.unwrap,
 	}
+	c.SessionTicketsDisabled = p != FAPI1 && p != FAPI2 && p != Browser
 	if p != FAPI2 && p != Browser && len(certs) > 0 && !slices.ContainsFunc(certs, hasRSAKey) {
 		c.MinVersion = tls.VersionTLS13
 	}

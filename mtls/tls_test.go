@@ -78,7 +78,7 @@ func only12(suites ...uint16) func(*tls.Config) {
 	}
 }
 
-var policies = map[string]mtls.Policy{"FAPI1": mtls.FAPI1, "FAPI2": mtls.FAPI2, "Browser": mtls.Browser}
+var policies = map[string]mtls.Policy{"FAPI1NoResumption": mtls.FAPI1NoResumption, "FAPI1": mtls.FAPI1, "FAPI2": mtls.FAPI2, "Browser": mtls.Browser}
 
 func TestPolicyVersions(t *testing.T) {
 	rsaCert := serverCert(rsa2048())
@@ -114,11 +114,13 @@ func TestPolicySuites(t *testing.T) {
 	ecdsaGCM := []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}
 	chacha := []uint16{tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256}
 	allowed := map[string][]uint16{
+		"FAPI1NoResumption": rsaGCM, // BR-26
+
 		"FAPI1":   rsaGCM,                                  // FAPI1-ADV-8.5-1, without DHE
 		"FAPI2":   slices.Concat(rsaGCM, ecdsaGCM),         // TLS-1
 		"Browser": slices.Concat(rsaGCM, ecdsaGCM, chacha), // TLS-2
 	}
-	row := map[string]string{"FAPI1": "FAPI1-ADV-8.5-1 ", "FAPI2": "FAPI2-SP-5.2.2-1 FAPI2-SP-5.2.1-3 TLS-6 GO-1 CT-AS-53 ", "Browser": "FAPI2-SP-5.2.3-2 "}
+	row := map[string]string{"FAPI1NoResumption": "BR-26 ", "FAPI1": "FAPI1-ADV-8.5-1 ", "FAPI2": "FAPI2-SP-5.2.2-1 FAPI2-SP-5.2.1-3 TLS-6 GO-1 CT-AS-53 ", "Browser": "FAPI2-SP-5.2.3-2 "}
 	certs := []tls.Certificate{serverCert(rsa2048()), serverCert(newKey())}
 	for name, p := range policies {
 		// Every suite that crypto/tls has, the weak ones included.
@@ -162,11 +164,19 @@ func TestPolicyOrder(t *testing.T) {
 		if got := suites(min(mtls.Browser, mtls.FAPI1, mtls.FAPI2)); !cmp.Equal(got, strictest) {
 			t.Errorf("of all three: %v, want those of FAPI1, %v", got, strictest)
 		}
+		for _, p := range policies {
+			if q := min(p, mtls.FAPI1NoResumption); !q.Config().SessionTicketsDisabled {
+				t.Errorf("min(%d, FAPI1NoResumption) resumes sessions", p)
+			}
+		}
 	})
 	t.Run("the zero policy and unknown ones are the strictest", func(t *testing.T) {
 		var zero mtls.Policy
 		if !cmp.Equal(suites(zero), strictest) || !cmp.Equal(suites(mtls.Browser+1), strictest) || !cmp.Equal(suites(255), strictest) {
 			t.Error("allow more than FAPI1")
+		}
+		if !zero.Config().SessionTicketsDisabled || !mtls.Policy(255).Config().SessionTicketsDisabled {
+			t.Error("resume sessions")
 		}
 	})
 }
@@ -395,6 +405,29 @@ func TestResumption(t *testing.T) {
 			wantNone(t, errors.Join(s.err, c.err))
 			if s.state.DidResume {
 				t.Error("resumed")
+			}
+		})
+		t.Run("BR-26 OV-19 not under FAPI1NoResumption, "+version, func(t *testing.T) {
+			sc, cc := setUp()
+			cache := &lastSession{}
+			cc.ClientSessionCache = cache
+			_, c := handshake(t, sc, cc) // of a listener that resumes
+			wantNone(t, c.err)
+			if cache.session == nil {
+				t.Fatal("no ticket")
+			}
+			full := mtls.FAPI1NoResumption.MutualConfig(server)
+			full.Time, full.WrapSession, full.UnwrapSession = sc.Time, sc.WrapSession, sc.UnwrapSession // so that it could
+			old := cache.session
+			for range 2 {
+				s, c := handshake(t, full, cc)
+				wantNone(t, errors.Join(s.err, c.err))
+				if s.state.DidResume || c.state.DidResume || len(s.state.PeerCertificates) != 1 {
+					t.Error("resumed")
+				}
+			}
+			if cache.session != old {
+				t.Error("a ticket was given")
 			}
 		})
 		t.Run("TLS-8 LAY-4 GO-9 tickets do not allow early data, "+version, func(t *testing.T) {

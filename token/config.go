@@ -65,6 +65,12 @@ type VerifierConfig struct {
 	// may serve other purposes too: no other API's nonces are taken.
 	NonceSecrets [][]byte
 
+	// RequireInteractionID says that a request must name itself by an
+	// x-fapi-interaction-id that is a UUID, as regions ask it of their APIs (Open
+	// Finance Brasil); one that does not is refused with 400. If false, it need
+	// not.
+	RequireInteractionID bool
+
 	// Leeway is for how long past its expiry a token is still accepted: zero,
 	// the default, to one minute.
 	Leeway time.Duration

@@ -122,10 +122,17 @@ const interactionHeader = "X-Fapi-Interaction-Id"
 // Baseline, 6.2.1-11). Anything but a UUID is not repeated: it would reach
 // logs.
 func interactionID(r *http.Request) string {
-	if ids := r.Header[interactionHeader]; len(ids) == 1 && isUUID(ids[0]) {
-		return ids[0]
+	if namesItself(r) {
+		return r.Header[interactionHeader][0]
 	}
 	return newUUID()
+}
+
+// namesItself reports whether the request has one x-fapi-interaction-id and it
+// is a UUID.
+func namesItself(r *http.Request) bool {
+	ids := r.Header[interactionHeader]
+	return len(ids) == 1 && isUUID(ids[0])
 }
 
 // isUUID reports whether s is a UUID as RFC 9562, 4 writes it, of whatever

@@ -382,3 +382,50 @@ func TestNoTokenLeaks(t *testing.T) {
 		})
 	}
 }
+
+// TestInteractionIDRequired: an API that wants calls to name themselves refuses
+// others, whatever else is good about them.
+func TestInteractionIDRequired(t *testing.T) {
+	const id = "6f1f9d9a-6b5c-4e3a-9b0e-2f4f9e7c1a11"
+	good := goodToken(t)
+	c := config(t)
+	for _, tt := range []struct {
+		name     string
+		required bool
+		ids      []string
+		status   int
+	}{
+		{"BR-19 none", true, nil, 400},
+		{"BR-19 empty", true, []string{""}, 400},
+		{"BR-19 no UUID", true, []string{"6f1f9d9a"}, 400},
+		{"BR-19 a UUID in braces", true, []string{"{" + id + "}"}, 400},
+		{"BR-19 two", true, []string{id, id}, 400},
+		{"BR-19 OV-14 a UUID", true, []string{id}, 200},
+		{"OV-14 none where it is not required", false, nil, 200},
+		{"OV-14 no UUID where it is not required", false, []string{"6f1f9d9a"}, 200},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c.RequireInteractionID = tt.required
+			v := verifier(t, c)
+			r := request(t, "Bearer "+good)
+			r.Header["X-Fapi-Interaction-Id"] = tt.ids
+			reached := false
+			w := httptest.NewRecorder()
+			v.Handler(token.Require{}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true })).ServeHTTP(w, r)
+			if w.Code != tt.status || reached != (tt.status == 200) {
+				t.Errorf("%d %s, reached %t", w.Code, w.Body, reached)
+			}
+			if got := w.Header().Get("X-Fapi-Interaction-Id"); len(got) != 36 || tt.status == 200 && tt.required && got != id {
+				t.Errorf("answered with %q", got)
+			}
+			if _, err := v.Check(request(t, "Bearer "+good), token.Require{}); tt.required {
+				refused(t, err, 400, "invalid_request", "BR-19")
+			}
+		})
+	}
+	t.Run("BR-19 without a token it is the token that is missing", func(t *testing.T) {
+		c.RequireInteractionID = true
+		_, err := verifier(t, c).Check(request(t), token.Require{})
+		refused(t, err, 401, "", "RFC6750-3.1-2")
+	})
+}

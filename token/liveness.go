@@ -11,8 +11,8 @@ import (
 )
 
 // alive checks that the token was not revoked: that its grant, if it names
-// one, still stands, and that no record denies the token itself (RFC 7009,
-// 2.1). Both are asked for at once. While either is out of reach, nothing is
+// one, still stands and was not amended since, and that no record denies the
+// token itself (RFC 7009, 2.1). Both are asked for at once. While either is out of reach, nothing is
 // accepted.
 func (v *Verifier) alive(ctx context.Context, a *Access) error {
 	if v.config.Liveness == nil {
@@ -25,21 +25,29 @@ func (v *Verifier) alive(ctx context.Context, a *Access) error {
 		return refuseToken("FAPI2-SP-5.3.4-3", "the token's grant is unknown")
 	}
 	denied := beside.Do(func() error { return v.notDenied(ctx, a) })
-	granted := v.stands(ctx, a.GrantID)
+	granted := v.stands(ctx, a)
 	if err := denied(); granted == nil {
 		return err
 	}
 	return granted
 }
 
-// stands checks that the grant is there and has not ended. Stores forget late,
-// so the record's expiry counts, by our clock.
-func (v *Verifier) stands(ctx context.Context, grantID string) error {
-	rec, err := v.config.Liveness.Get(ctx, grantID)
+// stands checks that the token's grant is there, has not ended, and gives tokens
+// as this one: one from before an amendment may say what the customer has taken
+// back. Stores forget late, so the record's expiry counts, by our clock.
+func (v *Verifier) stands(ctx context.Context, a *Access) error {
+	rec, err := v.config.Liveness.Get(ctx, a.GrantID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("token: grant: %w", err)
 	}
 	if err != nil || !v.config.Now().Before(rec.Expires) {
+		return errRevoked()
+	}
+	epoch, err := grant.EpochOf(rec.Value)
+	if err != nil {
+		return fmt.Errorf("token: grant: %w", err)
+	}
+	if !epoch.Gave(a.ID) {
 		return errRevoked()
 	}
 	return nil

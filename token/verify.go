@@ -99,6 +99,10 @@ func (v *Verifier) decide(r *http.Request, req Require, c *checked) (scheme stri
 	if scheme, c.token, err = presented(r); err != nil {
 		return scheme, err
 	}
+	if v.config.RequireInteractionID && !namesItself(r) {
+		return scheme, &Error{Status: http.StatusBadRequest, Code: invalidRequest, Rule: "BR-19",
+			Description: "x-fapi-interaction-id is missing, there twice or no UUID"}
+	}
 	if scheme == schemeDPoP && v.proofs == nil {
 		return scheme, refuseToken("FAPI2-SP-5.3.4-1", "DPoP is not accepted here")
 	}

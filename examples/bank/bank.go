@@ -14,6 +14,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aikagi/aikagi/authz"
@@ -25,10 +26,13 @@ import (
 // that it guards.
 type bank struct {
 	*settings
-	as      *authz.Server
-	guards  []*token.Verifier // of the APIs, one each
-	signing *signing          // nil: requests and answers of the APIs are not signed
-	logins  logins
+	as       *authz.Server
+	store    store.Store
+	guards   []*token.Verifier // of the APIs, one each
+	signing  *signing          // nil: requests and answers of the APIs are not signed
+	logins   logins
+	sessions *bankSessions  // nil: there are none, and every request asks for a login
+	telling  sync.WaitGroup // clients are being told of the end of a session
 }
 
 // How long what the bank issues lives, where the library's own default does
@@ -44,8 +48,11 @@ func newBank(s *settings, log *slog.Logger) (*bank, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	b := &bank{settings: s, logins: logins{m: make(map[string]login)}}
 	memory := new(store.Memory)
+	b := &bank{settings: s, store: memory, logins: logins{m: make(map[string]login)}}
+	if s.logoutByClient {
+		b.sessions = newSessions(s.issuer)
+	}
 	secrets := [][]byte{make([]byte, 32)}
 	rand.Read(secrets[0]) // no longer-lived than the store
 	var err error
@@ -82,14 +89,23 @@ func (b *bank) config(memory store.Store, secrets [][]byte, log *slog.Logger) au
 		Decrypt:         b.decrypt,
 		ACRValues:       b.acr,
 		Interact:        b.interact,
+		ErrorPage:       b.errorPage,
 		Profiles:        b.profiles,
+		Retire:          b.retire,
+		Waivers:         b.waivers,
 		MTLSBase:        b.mtlsBase,
 		Authorities:     b.authorities,
 		RequestLifetime: requestLife,
 		GrantLifetime:   grantLife,
 		DPoPNonces:      b.dpopNonces,
+		FetchRoots:      b.fetchRoots,
 		FetchPrivate:    b.fetchPrivate(),
 		Audit:           authz.LogEvents(log),
+
+		BackchannelLogout: b.backchannel,
+	}
+	if b.logoutByClient {
+		c.Logout = b.logout
 	}
 	if slices.Contains(b.scopes, "openid") {
 		c.Pairwise = b.pairwise
@@ -152,11 +168,11 @@ func (b *bank) taken(path string) bool {
 			return true
 		}
 	}
-	return slices.Contains([]string{b.path("/login"), b.path("/consent"), b.path("/style.css")}, path)
+	return slices.Contains([]string{b.path("/login"), b.path("/consent"), b.path("/signout"), b.path("/style.css")}, path)
 }
 
-// fetchPrivate returns the private addresses that a client's jwks_uri may be
-// at: this machine, if the bank serves nobody but this machine.
+// fetchPrivate returns the private addresses that a client's jwks_uri and
+// backchannel_logout_uri may be at: this machine, if the bank serves nobody but this machine.
 func (s *settings) fetchPrivate() []netip.Prefix {
 	host, _, err := net.SplitHostPort(s.listen)
 	if err != nil {
@@ -182,6 +198,9 @@ func (b *bank) browsers() http.Handler {
 	mux.Handle("POST "+b.path("/login"), own.Handler(http.HandlerFunc(b.login)))
 	mux.Handle("GET "+b.path("/consent"), http.HandlerFunc(b.consent))
 	mux.Handle("POST "+b.path("/consent"), own.Handler(http.HandlerFunc(b.consent)))
+	if b.logoutByClient {
+		mux.Handle("POST "+b.path("/signout"), own.Handler(http.HandlerFunc(b.signOut)))
+	}
 	mux.HandleFunc("GET "+b.path("/style.css"), serveStyle)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		b.notice(w, r, http.StatusNotFound, "notice.unknown")
@@ -207,7 +226,7 @@ func exactly(mux *http.ServeMux) http.Handler {
 func (b *bank) machines() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range b.as.Routes() {
-		if !strings.HasSuffix(r.Path, "/authorize") {
+		if !strings.HasSuffix(r.Path, "/authorize") && !strings.HasSuffix(r.Path, "/logout") {
 			mux.Handle(r.Path, r.Handler)
 		}
 	}

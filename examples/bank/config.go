@@ -30,7 +30,7 @@ type configFile struct {
 var configMembers = []string{
 	"issuer", "listen", "mtls_base", "listen_mtls", "tls_cert", "tls_key", "client_ca", "profiles", "clients", "keys", "users",
 	"store", "dpop_nonce", "scopes", "acr_values", "authorization_details_types", "pairwise_salt", "resource", "resources",
-	"http_signatures", "auto_approve",
+	"http_signatures", "auto_approve", "retire", "waivers", "logout", "error_page", "fetch_ca",
 }
 
 // availableProfiles is every profile that the library has, FAPI 2.0 first.
@@ -66,7 +66,13 @@ func readConfig(name string) (*settings, error) {
 		authorities: c.authorities(),
 		profiles:    c.profiles(),
 		users:       c.users(),
+		waivers:     c.waivers(),
+		fetchRoots:  c.fetchRoots(),
+
+		ownErrorPage: c.errorPage(),
 	}
+	s.retire = c.retirements(s.profiles)
+	s.logoutByClient, s.backchannel = c.logouts()
 	if s.scopes == nil {
 		s.scopes = []string{"openid", "accounts", "transactions"}
 	}

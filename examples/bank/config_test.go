@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aikagi/aikagi/authz"
 )
 
 // configDir returns a directory with the files that a good configuration
@@ -37,6 +39,9 @@ func configDir(t *testing.T) (dir string, config map[string]any) {
 	write("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
 	write("ca.pem", p.authority)
 	write("clients.json", []byte(`[{"client_id":"c1"},{"client_id":"c2","profile":"fapi2-security"}]`))
+	write("error.html", []byte(`<p lang="{{.Lang}}">Sorry: {{.Code}} ({{.Description}})</p>`))
+	write("broken.html", []byte("{{.Code"))
+	write("wrong.html", []byte("{{.Password}}"))
 	write("empty.pem", nil)
 	write("broken.json", []byte("[\n{\n"))
 	write("twice.json", []byte(`[{"client_id":"c1","client_id":"c2"}]`))
@@ -98,6 +103,8 @@ func TestConfigWithEverything(t *testing.T) {
 		"store": "memory", "dpop_nonce": "required", "scopes": []string{"x"}, "authorization_details_types": []any{"payment_initiation", "x", map[string]any{"type": "y", "fields": []string{"z"}}},
 		"resource": "/v1/things", "auto_approve": "s", "keys": "jwks.json", "acr_values": []string{"urn:a"},
 		"pairwise_salt": "0123456789abcdef0123456789abcdef", "http_signatures": "fapi-2_0-http-signatures-01",
+		"fetch_ca": []string{"ca.pem"}, "retire": map[string]any{"fapi2-security": "2027-03-31T00:00:00+09:00"}, "logout": []string{"rp-initiated", "back-channel"}, "error_page": "error.html",
+		"waivers": []any{map[string]any{"rule": "R", "clients": []string{"c1"}, "reason": "an old app", "expires": "2027-01-01T00:00:00Z"}},
 	} {
 		config[member] = v
 	}
@@ -117,6 +124,15 @@ func TestConfigWithEverything(t *testing.T) {
 	if s.mtlsBase != "https://127.0.0.1:8444" || s.apis[0].path != "/v1/things" || s.autoApprove != "s" || s.scopes[0] != "x" || !s.dpopNonces ||
 		s.acr[0] != "urn:a" || len(s.pairwise) != 32 || !s.httpSignatures || len(s.details) != 3 {
 		t.Errorf("%+v", s)
+	}
+	if want := (map[authz.Profile]time.Time{"fapi2-security": time.Date(2027, 3, 30, 15, 0, 0, 0, time.UTC)}); len(s.retire) != 1 || !s.retire["fapi2-security"].Equal(want["fapi2-security"]) {
+		t.Errorf("retire is %v, want %v", s.retire, want)
+	}
+	if want := []authz.Waiver{{Rule: "R", Clients: []string{"c1"}, Reason: "an old app", Expires: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}}; !reflect.DeepEqual(s.waivers, want) {
+		t.Errorf("waivers are %+v, want %+v", s.waivers, want)
+	}
+	if !s.logoutByClient || !s.backchannel || s.ownErrorPage == nil || s.fetchRoots == nil {
+		t.Errorf("logout and error page: %+v", s)
 	}
 	for i, want := range []string{"payment_initiation", "x", "y"} {
 		if s.details[i].Name != want {
@@ -150,6 +166,11 @@ func TestConfigRefused(t *testing.T) {
 			u[k] = v
 		}
 		return []any{u}
+	}
+	waiver := func(with map[string]any) []any {
+		w := map[string]any{"rule": "FAPI2-SP-5.3.2.1-2", "clients": []string{"c1"}, "reason": "an old app", "expires": time.Now().AddDate(1, 0, 0)}
+		maps.Copy(w, with)
+		return []any{w}
 	}
 	tests := []struct {
 		name   string
@@ -235,6 +256,39 @@ func TestConfigRefused(t *testing.T) {
 		{"auto_approve true", "auto_approve", true, "name the subject"},
 		{"auto_approve of nobody", "auto_approve", "nobody", "name the subject"},
 		{"auto_approve null", "auto_approve", json.RawMessage("null"), "name the subject"},
+		{"retire that is a list", "retire", []string{"fapi2-security"}, "a moment for each profile"},
+		{"retire of nothing", "retire", json.RawMessage("null"), "a moment for each profile"},
+		{"retire of a profile that is not there", "retire", map[string]any{"fapi1-advanced": "2027-03-31T00:00:00Z"}, `"fapi1-advanced" is not in profiles`},
+		{"retire on a day of no hour", "retire", map[string]any{"fapi2-security": "2027-03-31"}, "2027-03-31T00:00:00Z"},
+		{"retire in a while", "retire", map[string]any{"fapi2-security": 86400}, "86400 is not a moment"},
+		{"retire never", "retire", map[string]any{"fapi2-security": nil}, "null is not a moment"},
+		{"retire at the beginning of time", "retire", map[string]any{"fapi2-security": "0001-01-01T00:00:00Z"}, "retire of"},
+		{"waivers that are an object", "waivers", map[string]any{}, "a list of objects"},
+		{"a waiver that is a rule", "waivers", []any{"FAPI2-SP-5.3.2.1-2"}, "want a JSON object"},
+		{"a waiver with nothing in it", "waivers", []any{map[string]any{}}, "clients is missing, expires is missing, reason is missing, rule is missing"},
+		{"a waiver with a member more", "waivers", waiver(map[string]any{"client": "c1"}), `"client" is not a member`},
+		{"a waiver with a member in other case", "waivers", waiver(map[string]any{"Rule": "x"}), `"Rule" is not a member`},
+		{"a waiver for a name", "waivers", waiver(map[string]any{"clients": "c1"}), "clients has another type"},
+		{"a waiver for null", "waivers", waiver(map[string]any{"clients": nil}), "clients has another type"},
+		{"a waiver for a while", "waivers", waiver(map[string]any{"expires": "P1Y"}), `"P1Y" is not a moment`},
+		{"a waiver of no rule", "waivers", waiver(map[string]any{"rule": "x"}), `waivers[0] of "x" names no rule`},
+		{"a waiver of a rule that stands", "waivers", waiver(map[string]any{"rule": "FAPI2-SP-5.3.2.1-6"}), "cannot be waived"},
+		{"a waiver without reason", "waivers", waiver(map[string]any{"reason": ""}), "has no reason"},
+		{"a waiver that has expired", "waivers", waiver(map[string]any{"expires": "2020-01-01T00:00:00Z"}), "expired at 2020-01-01"},
+		{"a waiver for a generation", "waivers", waiver(map[string]any{"expires": "2099-01-01T00:00:00Z"}), "within two years"},
+		{"a waiver for nobody", "waivers", waiver(map[string]any{"clients": []string{}}), "has no clients"},
+		{"fetch_ca that is no list", "fetch_ca", "ca.pem", "a list of strings"},
+		{"fetch_ca that is not there", "fetch_ca", []string{"nowhere.pem"}, "relative to bank.json"},
+		{"fetch_ca that is a key", "fetch_ca", []string{"ca.pem", "key.pem"}, "key.pem: has no certificate"},
+		{"logout that is on", "logout", true, "a list of strings"},
+		{"logout by another word", "logout", []string{"front-channel"}, `"front-channel" is not available`},
+		{"logout twice", "logout", []string{"rp-initiated", "rp-initiated"}, "there twice"},
+		{"logout that nobody can ask for", "logout", []string{"back-channel"}, "nobody could sign out"},
+		{"an error page that is not there", "error_page", "nowhere.html", "relative to bank.json"},
+		{"an error page that is broken", "error_page", "broken.html", "write an HTML page"},
+		{"an error page that tells too much", "error_page", "wrong.html", "{{.Description}}"},
+		{"an error page that is not a name", "error_page", map[string]any{}, "write a string"},
+		{"an error page without a name", "error_page", "", "give a value"},
 		{"scope that is none", "scopes", []string{"a b"}, "printable ASCII"},
 	}
 	for _, tt := range tests {
@@ -254,6 +308,9 @@ func TestConfigRefused(t *testing.T) {
 		"authorization_details_types of a resource": {"authorization_details_types": []string{"x"}, "resources": map[string]any{
 			"/a": map[string]any{"scopes": []string{"accounts"}}, "/b": map[string]any{"scopes": []string{"transactions"}},
 		}},
+		`logout is there and nobody logs in; offer the scope "openid"`:      {"logout": []string{"rp-initiated"}, "scopes": []string{"accounts"}},
+		`resource: /signout is a path of the bank itself`:                   {"logout": []string{"rp-initiated"}, "resource": "/signout"},
+		`resource: /logout is a path of the bank itself`:                    {"logout": []string{"rp-initiated"}, "resource": "/logout"},
 		`with details of type "x"; offer it in authorization_details_types`: {"resources": map[string]any{"/a": map[string]any{"authorization_details_types": []string{"x"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {

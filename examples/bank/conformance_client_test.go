@@ -48,11 +48,20 @@ type kind struct {
 	sealed bool      // whether they want what they are sent encrypted
 	apis   [2]string // if they are APIs, which do nothing but ask about tokens: their paths
 	more   map[string]any
+
+	advanced bool // whether they are clients of FAPI 1.0 Advanced
+	byValue  bool // whether their browsers bring the request; otherwise it is pushed
 }
+
+// hybrid reports whether they are answered by code and ID token.
+func (k kind) hybrid() bool { return k.advanced && !k.jarm }
 
 // String names the kind in the names of tests.
 func (k kind) String() string {
 	parts := []string{k.method, "certificate", "plain OAuth"}
+	if k.advanced {
+		return k.advancedString()
+	}
 	if k.dpop {
 		parts[1] = "DPoP"
 	}
@@ -199,6 +208,12 @@ func (c *tester) metadata(t *testing.T) map[string]any {
 	}
 	if c.jarm {
 		m["authorization_signed_response_alg"] = c.alg
+	}
+	if c.advanced {
+		m["profile"] = "fapi1-advanced"
+	}
+	if c.hybrid() {
+		m["response_types"], m["grant_types"] = []string{"code id_token"}, append(m["grant_types"].([]string), "implicit")
 	}
 	maps.Copy(m, c.more)
 	if c.resource != "" {

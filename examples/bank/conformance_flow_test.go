@@ -24,9 +24,10 @@ type flow struct {
 	v        *variant
 	c        *tester
 	verifier string
-	ask      url.Values // what is pushed
-	uri      string     // the request_uri, once pushed
-	code     string     // once approved
+	ask      url.Values     // what is pushed
+	uri      string         // the request_uri, once pushed
+	code     string         // once approved
+	idToken  map[string]any // claims of the one that came with the code; nil if none did
 }
 
 func (v *variant) flow(c *tester) *flow {
@@ -45,6 +46,13 @@ func (v *variant) flow(c *tester) *flow {
 	}
 	if c.jarm {
 		f.ask.Set("response_mode", "jwt")
+	}
+	if c.hybrid() {
+		f.ask.Set("response_type", "code id_token")
+	}
+	if c.byValue { // where FAPI 1.0 Advanced asks for no PKCE
+		f.ask.Del("code_challenge")
+		f.ask.Del("code_challenge_method")
 	}
 	if c == v.clients[1] { // as the tests have it
 		if c.dpop {
@@ -148,11 +156,14 @@ func (f *flow) decide(t *testing.T, b *labBrowser, button string) url.Values {
 func (f *flow) back(t *testing.T, b *labBrowser) url.Values {
 	t.Helper()
 	location := b.res.Header.Get("Location")
-	registered, isQuery := "?", strings.Contains(f.c.redirect, "?")
-	if isQuery {
-		registered = "&"
+	next := "?"
+	switch {
+	case f.c.hybrid():
+		next = "#"
+	case strings.Contains(f.c.redirect, "?"):
+		next = "&"
 	}
-	added, ok := strings.CutPrefix(location, f.c.redirect+registered)
+	added, ok := strings.CutPrefix(location, f.c.redirect+next)
 	if b.res.StatusCode != http.StatusSeeOther || !ok || strings.ContainsAny(added, "#?") {
 		t.Fatalf("no redirect to the client: %d %s\n%s", b.res.StatusCode, location, b.body)
 	}
@@ -172,6 +183,10 @@ func (f *flow) back(t *testing.T, b *labBrowser) url.Values {
 	if f.ask.Has("state") {
 		want = append(want, "state")
 	}
+	if f.c.hybrid() && q.Has("code") {
+		want = append(want, "id_token")
+		f.idToken = f.detached(t, q)
+	}
 	slices.Sort(want)
 	for name, v := range q {
 		if len(v) != 1 || !slices.Contains(want, name) {
@@ -190,10 +205,20 @@ func (f *flow) back(t *testing.T, b *labBrowser) url.Values {
 // approve pushes the request, logs in and approves.
 func (f *flow) approve(t *testing.T) {
 	t.Helper()
-	f.push(t)
 	b := f.v.browser(t)
-	b.get(t, f.address(f.repeated()))
+	f.begin(t, b, way{}, f.repeated())
 	f.approved(t, b)
+}
+
+// begin makes the request, and has b open it with more besides what is needed.
+func (f *flow) begin(t *testing.T, b *labBrowser, w way, more url.Values) {
+	t.Helper()
+	if f.c.byValue {
+		b.get(t, f.brought(f.object(t, w.object), more))
+		return
+	}
+	f.pushed(t, f.send(t, w))
+	b.get(t, f.address(more))
 }
 
 // approved goes on from the first page.
@@ -205,7 +230,11 @@ func (f *flow) approved(t *testing.T, b *labBrowser) {
 
 // redemption is the token request.
 func (f *flow) redemption() url.Values {
-	return url.Values{"grant_type": {"authorization_code"}, "code": {f.code}, "redirect_uri": {f.c.redirect}, "code_verifier": {f.verifier}}
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {f.code}, "redirect_uri": {f.c.redirect}}
+	if f.ask.Has("code_challenge") {
+		form.Set("code_verifier", f.verifier)
+	}
+	return form
 }
 
 // An issuedKey is what a client was given.
@@ -225,6 +254,9 @@ func (f *flow) redeem(t *testing.T) issuedKey {
 	}
 	if k.refresh == "" {
 		t.Error("no refresh token, although the metadata has the grant type")
+	}
+	if f.idToken != nil && (f.idToken["sub"] != k.id["sub"] || f.idToken["iss"] != k.id["iss"]) {
+		t.Errorf("the ID tokens are about two customers: %v, %v", f.idToken, k.id)
 	}
 	return k
 }

@@ -51,6 +51,22 @@ func (f *flow) response(t *testing.T, q url.Values) url.Values {
 // returns its claims.
 func (f *flow) claimsOfID(t *testing.T, compact, access string) map[string]any {
 	t.Helper()
+	claims := f.signedID(t, compact)
+	sum := sha256.Sum256([]byte(access)) // PS256 and ES256 alike (OpenID Connect Core, 3.1.3.6)
+	if claims["at_hash"] != b64(sum[:16]) {
+		t.Errorf("at_hash is %v", claims["at_hash"])
+	}
+	for name := range claims {
+		if !slices.Contains(slices.Concat(idTokenClaims, f.asksIDToken(t)), name) {
+			t.Errorf("nobody asked for claim %s in the ID token", name)
+		}
+	}
+	return claims
+}
+
+// signedID verifies what every ID token has, and returns its claims.
+func (f *flow) signedID(t *testing.T, compact string) map[string]any {
+	t.Helper()
 	header, claims := f.v.verifyJWS(t, compact)
 	if header["alg"] != f.c.alg {
 		t.Errorf("ID token signed %v, registered %s", header["alg"], f.c.alg)
@@ -66,20 +82,11 @@ func (f *flow) claimsOfID(t *testing.T, compact, access string) map[string]any {
 	if acr, ok := claims["acr"]; ok && acr == "" {
 		t.Error("acr is empty")
 	}
-	sum := sha256.Sum256([]byte(access)) // PS256 and ES256 alike (OpenID Connect Core, 3.1.3.6)
-	if claims["at_hash"] != b64(sum[:16]) {
-		t.Errorf("at_hash is %v", claims["at_hash"])
-	}
-	for name := range claims {
-		if !slices.Contains(slices.Concat(idTokenClaims, f.asksIDToken(t)), name) {
-			t.Errorf("nobody asked for claim %s in the ID token", name)
-		}
-	}
 	return claims
 }
 
 // idTokenClaims may be in an ID token that nobody asked more of.
-var idTokenClaims = []string{"iss", "aud", "sub", "exp", "iat", "nonce", "auth_time", "acr", "amr", "jti", "at_hash"}
+var idTokenClaims = []string{"iss", "aud", "sub", "exp", "iat", "nonce", "auth_time", "acr", "amr", "jti", "at_hash", "sid"}
 
 // asksIDToken returns the claims that the request wants in the ID token by name.
 func (f *flow) asksIDToken(t *testing.T) []string {

@@ -128,9 +128,8 @@ func goodObject(change func(v *variant, header, claims map[string]any)) func(*te
 	return func(t *testing.T, v *variant) {
 		for _, c := range v.clients {
 			f := v.flow(c)
-			f.pushed(t, f.send(t, way{object: func(header, claims map[string]any) { change(v, header, claims) }}))
 			b := v.browser(t)
-			b.get(t, f.address(nil))
+			f.begin(t, b, way{object: func(header, claims map[string]any) { change(v, header, claims) }}, nil)
 			f.approved(t, b)
 			f.redeem(t)
 		}

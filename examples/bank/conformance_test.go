@@ -37,6 +37,9 @@ func TestConformance(t *testing.T) {
 
 // modules returns those that apply to clients of this kind.
 func (v *variant) modules() []module {
+	if v.advanced {
+		return v.advancedModules()
+	}
 	modules := everyModule
 	if v.openid {
 		modules = slices.Concat(modules, openidModules)
@@ -67,9 +70,8 @@ var everyModule = []module{
 		for _, c := range v.clients {
 			f := v.flow(c)
 			f.ask.Set("state", strings.Repeat("s", 128))
-			f.push(t)
 			b := v.browser(t)
-			b.get(t, f.address(f.repeated()))
+			f.begin(t, b, way{}, f.repeated())
 			if q := f.decide(t, b, "deny"); q.Get("error") != "access_denied" {
 				t.Errorf("rejected: %v", q)
 			}

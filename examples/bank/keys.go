@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -55,6 +56,22 @@ func (c *configFile) keys() (token.KeySet, []authz.DecryptionKey) {
 	}
 	c.bad("keys", fmt.Sprintf("%s: %v", c.path(name), err), remedy)
 	return nil, nil
+}
+
+// fetchRoots reads who vouches for the servers of clients, where the bank
+// fetches their keys and tells them of logouts.
+func (c *configFile) fetchRoots() *x509.CertPool {
+	names := c.strings("fetch_ca")
+	if len(names) == 0 {
+		return nil
+	}
+	pool := x509.NewCertPool()
+	for _, name := range names {
+		if b := c.contents("fetch_ca", name); b != nil && !pool.AppendCertsFromPEM(b) {
+			c.bad("fetch_ca", c.path(name)+": has no certificate", "name PEM files with certificates of authorities")
+		}
+	}
+	return pool
 }
 
 // A privateJWK is a private key as RFC 7517 and RFC 7518, 6 write it, as far as

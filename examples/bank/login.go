@@ -15,9 +15,9 @@ import (
 )
 
 // Logins remembers who signed in during which interaction, between the login
-// page and the decision. There is no session beyond that: every request of a
-// client asks for a new login, which is the strictest answer to max_age and
-// prompt=login.
+// page and the decision. Unless the bank has sessions, there is nothing beyond
+// that: every request of a client asks for a new login, which is the strictest
+// answer to max_age and prompt=login.
 type logins struct {
 	mu sync.Mutex
 	m  map[string]login
@@ -26,6 +26,7 @@ type logins struct {
 type login struct {
 	user *user
 	at   time.Time
+	kept time.Time // since when it is remembered
 }
 
 const (
@@ -34,18 +35,18 @@ const (
 )
 
 // put remembers a login, and reports false if there are too many.
-func (l *logins) put(interaction string, u *user, now time.Time) bool {
+func (l *logins) put(interaction string, u *user, at, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, in := range l.m {
-		if now.Sub(in.at) > loginLife {
+		if now.Sub(in.kept) > loginLife {
 			delete(l.m, id)
 		}
 	}
 	if len(l.m) >= maxLogins {
 		return false
 	}
-	l.m[interaction] = login{u, now}
+	l.m[interaction] = login{u, at, now}
 	return true
 }
 
@@ -53,7 +54,7 @@ func (l *logins) get(interaction string, now time.Time) (login, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	in, ok := l.m[interaction]
-	return in, ok && now.Sub(in.at) <= loginLife
+	return in, ok && now.Sub(in.kept) <= loginLife
 }
 
 func (l *logins) forget(interaction string) {
@@ -64,14 +65,59 @@ func (l *logins) forget(interaction string) {
 
 // interact shows the first page of an interaction.
 func (b *bank) interact(w http.ResponseWriter, r *http.Request, in *authz.Interaction) {
-	switch {
-	case b.autoApprove != "":
-		b.finish(w, r, in, b.approval(in, b.autoApprove, time.Now()))
-	case slices.Contains(in.Prompt, "none"):
-		b.finish(w, r, in, authz.Decision{Deny: authz.LoginRequired})
-	default:
-		b.showLogin(w, r, in, loginPage{Login: in.LoginHint})
+	now := time.Now()
+	if b.autoApprove != "" {
+		if r, ok := b.signedIn(w, r, cmp.Or(b.user(b.autoApprove), &user{Login: b.autoApprove, Subject: b.autoApprove}), now); ok {
+			b.finish(w, r, in, b.approval(in, b.autoApprove, now))
+		}
+		return
 	}
+	who, none := b.sessionFor(r, in, now), slices.Contains(in.Prompt, "none")
+	switch {
+	case none && who == nil:
+		b.finish(w, r, in, authz.Decision{Deny: authz.LoginRequired})
+	case none: // each request is consented to
+		b.finish(w, r, in, authz.Decision{Deny: authz.ConsentRequired})
+	case who == nil:
+		b.showLogin(w, r, in, loginPage{Login: in.LoginHint})
+	case !b.logins.put(in.ID, who.user, who.at, now):
+		b.notice(w, r, http.StatusServiceUnavailable, "notice.busy")
+	default:
+		b.showConsent(w, r, in, who.user)
+	}
+}
+
+// sessionFor returns the session of the browser if the login in it will do for
+// what is asked, or nil.
+func (b *bank) sessionFor(r *http.Request, in *authz.Interaction, now time.Time) *bankSession {
+	who := b.sessions.of(r, now)
+	switch {
+	case who == nil, !in.IsFor(who.user.Subject):
+		return nil
+	case slices.Contains(in.Prompt, "login"), slices.Contains(in.Prompt, "select_account"), in.HasMaxAge && now.Sub(who.at) > in.MaxAge:
+		return nil
+	}
+	return who
+}
+
+// signedIn starts a session with the browser, if the bank has sessions, and
+// returns r as the browser will send it from now on. If there are too many, it
+// shows a page and reports false.
+func (b *bank) signedIn(w http.ResponseWriter, r *http.Request, u *user, now time.Time) (*http.Request, bool) {
+	if b.sessions == nil {
+		return r, true
+	}
+	r, ended, ok := b.sessions.start(w, r, u, now)
+	if ended != nil { // another customer's
+		if err := b.afterSession(r.Context(), ended); err != nil {
+			b.failed(w, r, err)
+			return r, false
+		}
+	}
+	if !ok {
+		b.notice(w, r, http.StatusServiceUnavailable, "notice.busy")
+	}
+	return r, ok
 }
 
 // A loginPage is what login.html shows.
@@ -82,7 +128,7 @@ type loginPage struct {
 }
 
 func (b *bank) showLogin(w http.ResponseWriter, r *http.Request, in *authz.Interaction, l loginPage) {
-	p := b.page(r, in, "login.title")
+	p := b.page(r, in.UILocales, "login.title")
 	l.ID, l.Action, l.Client, l.Hint = in.ID, b.path("/login"), clientName(in.Client, p.Lang), b.hint
 	p.Data = l
 	render(w, r, http.StatusOK, "login", p)
@@ -104,7 +150,11 @@ func (b *bank) login(w http.ResponseWriter, r *http.Request) {
 		b.showLogin(w, r, in, loginPage{Trouble: "login.other"})
 		return
 	}
-	if !b.logins.put(in.ID, u, time.Now()) {
+	now := time.Now()
+	if r, ok = b.signedIn(w, r, u, now); !ok {
+		return
+	}
+	if !b.logins.put(in.ID, u, now, now) {
 		b.notice(w, r, http.StatusServiceUnavailable, "notice.busy")
 		return
 	}
@@ -121,7 +171,7 @@ type consentPage struct {
 
 func (b *bank) showConsent(w http.ResponseWriter, r *http.Request, in *authz.Interaction, u *user) {
 	targets := formTargets(in.Client.RedirectURIs)
-	p := b.page(r, in, "consent.title")
+	p := b.page(r, in.UILocales, "consent.title")
 	c := consentPage{ID: in.ID, Action: b.path("/consent"), Client: clientName(in.Client, p.Lang), Customer: u.name(p.Lang), Scopes: in.Scopes, Details: in.DetailsText(p.Lang), Claims: in.Claims}
 	if len(targets) == 1 {
 		_, c.Host, _ = strings.Cut(targets[0], "://")
@@ -137,7 +187,12 @@ func (b *bank) consent(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	who, ok := b.logins.get(in.ID, time.Now())
+	now := time.Now()
+	who, ok := b.logins.get(in.ID, now)
+	if b.sessions != nil && ok { // who signed out meanwhile consents to nothing
+		in := b.sessions.of(r, now)
+		ok = in != nil && in.user == who.user
+	}
 	if !ok {
 		b.showLogin(w, r, in, loginPage{Login: in.LoginHint})
 		return
@@ -179,6 +234,9 @@ func (b *bank) reached(asked []string) string {
 
 // finish carries out a decision. It never builds the redirect itself.
 func (b *bank) finish(w http.ResponseWriter, r *http.Request, in *authz.Interaction, d authz.Decision) {
+	if d.Deny == "" {
+		d.Session = b.sessions.approved(r, in)
+	}
 	if err := in.Finish(w, r, d); err != nil {
 		b.failed(w, r, err)
 		return
@@ -213,15 +271,11 @@ func (b *bank) notice(w http.ResponseWriter, r *http.Request, status int, id str
 	render(w, r, status, "notice", p)
 }
 
-// page returns a page of the bank, in the first language that the client asked
-// for and the bank has, or else in the browser's.
-func (b *bank) page(r *http.Request, in *authz.Interaction, title string) page {
-	p := page{Side: "bank", Title: title, Style: b.path("/style.css")}
-	if in != nil {
-		p.Lang = preferred(strings.Join(in.UILocales, ","))
-	}
-	p.Lang = cmp.Or(p.Lang, language(r.Header.Get("Accept-Language")))
-	return p
+// page returns a page of the bank, in the first language of locales, which the
+// client asked for, that the bank has, or else in the browser's.
+func (b *bank) page(r *http.Request, locales []string, title string) page {
+	lang := cmp.Or(preferred(strings.Join(locales, ",")), language(r.Header.Get("Accept-Language")))
+	return page{Side: "bank", Title: title, Style: b.path("/style.css"), Lang: lang}
 }
 
 // clientName returns what the pages call a client: the name that it registered

@@ -26,7 +26,7 @@ import (
 	"syscall"
 )
 
-const usage = `Usage: bank [-demo | -config FILE]
+const usage = `Usage: bank [-demo | -config FILE [-report[=json]]]
 
 With no flags, bank plays the story of the spare key in a browser: a customer, a
 fintech, a bank, and a thief. It needs nothing but a free port and prints one
@@ -36,6 +36,9 @@ URL to open.
                  to bind the key; the exit status is 0 only if every step went as
                  it should
   -config FILE   run the bank alone, as FILE says, for other clients
+  -report        with -config, run nothing, and print what that bank is held to,
+                 rule by rule, and how each of its clients stands; as text, or by
+                 -report=json as JSON
 
 The exit status is 1 if something failed and 2 if the flags or FILE are wrong.
 `
@@ -53,6 +56,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.Usage = func() { fmt.Fprint(stderr, usage) }
 	demo := flags.Bool("demo", false, "")
 	config := flags.String("config", "", "")
+	var report reportFormat
+	flags.Var(&report, "report", "")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -62,9 +67,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return misused(flags, fmt.Sprintf("%q is no flag", flags.Arg(0)))
 	case *demo && isSet(flags, "config"):
 		return misused(flags, "-demo and -config do not go together")
+	case report != "" && !isSet(flags, "config"):
+		return misused(flags, "-report goes with -config")
 	}
 
 	switch {
+	case report != "":
+		return runReport(*config, report, stdout, stderr)
 	case isSet(flags, "config"):
 		return runConfig(ctx, *config, stdout, stderr)
 	case *demo:
@@ -136,13 +145,9 @@ func runDemo(ctx context.Context, stdout, stderr io.Writer) int {
 
 // runConfig runs the bank that a file describes until ctx ends.
 func runConfig(ctx context.Context, name string, stdout, stderr io.Writer) int {
-	s, err := readConfig(name)
+	b, err := openBank(name, stderr)
 	if err != nil {
 		return fail(stderr, 2, err)
-	}
-	b, err := newBank(s, slog.New(slog.NewTextHandler(stderr, nil)))
-	if err != nil {
-		return fail(stderr, 2, fmt.Errorf("%s: %s", name, asMembers.Replace(err.Error())))
 	}
 	for _, warning := range b.warnings(ctx) {
 		fmt.Fprintf(stderr, "bank: warning: %s\n", warning)
@@ -151,16 +156,34 @@ func runConfig(ctx context.Context, name string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, 2, fmt.Errorf("%s: %w", name, err))
 	}
-	fmt.Fprintf(stdout, "bank: serving %s\n", s.issuer)
-	if err := serve(ctx, stderr, listeners...); err != nil {
+	fmt.Fprintf(stdout, "bank: serving %s\n", b.issuer)
+	err = serve(ctx, stderr, listeners...)
+	b.telling.Wait()
+	if err != nil {
 		return fail(stderr, 1, err)
 	}
 	return 0
 }
 
+// openBank returns the bank that a file describes. It logs to stderr.
+func openBank(name string, stderr io.Writer) (*bank, error) {
+	s, err := readConfig(name)
+	if err != nil {
+		return nil, err
+	}
+	b, err := newBank(s, slog.New(slog.NewTextHandler(stderr, nil)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", name, asMembers.Replace(err.Error()))
+	}
+	return b, nil
+}
+
 // asMembers gives what the library says about its Config the names of the
 // members that lead there.
 var asMembers = strings.NewReplacer(
+	"Config.BackchannelLogout", "back-channel in logout", "Logout or BackchannelLogout is set", "logout is there", "Retire of", "retire of", "Waivers[", "waivers[",
+	"as Server.Report lists them", "as -report lists them", "in Profiles", "in profiles", "set Expires", "give expires",
+	"and set Interact", "and have users who sign in",
 	"Config.Authorities", "client_ca", "Config.Resources", "resources", "Config.Decrypt", "keys with use enc", "Config.Pairwise", "openid in scopes",
 	"Issuer is", "issuer is", "MTLSBase is", "mtls_base is", "Scopes has", "scopes has",
 	"Resources has", "resources has", "without Scopes", "without scopes", "Scopes of a Resource", "scopes of a resource",

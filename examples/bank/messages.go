@@ -148,6 +148,15 @@ var messages = map[string]struct{ en, ja string }{
 	"scope.accounts":     {"see your accounts and balances", "口座と残高を見る"},
 	"scope.transactions": {"see your transaction history", "取引明細を見る"},
 
+	"logout.title": {"Sign out of Kagi Bank?", "かぎ銀行からログアウトしますか"},
+	"logout.asks":  {"%s asks for this.", "%s からの依頼です。"},
+	"logout.apps":  {"The apps that you let in since you signed in will be told, and the keys that were meant for this visit alone stop turning.", "ログイン後に許可したアプリにも伝わり、今回かぎりの合鍵は使えなくなります。"},
+	"logout.leave": {"Sign out", "ログアウトする"},
+	"logout.stay":  {"Stay signed in", "ログインしたままにする"},
+	"logout.done":  {"Goodbye", "ありがとうございました"},
+	"error.title":  {"This request cannot be completed", "この依頼は受け付けられません"},
+	"error.back":   {"Please go back to where you came from and start again.", "もとの画面に戻って、もう一度はじめからお試しください。"},
+
 	// Pages with one message.
 	"notice.title":       {"There is no way on from here", "ここから先へは進めません"},
 	"notice.unknown":     {"There is no such page.", "お探しのページはありません。"},
@@ -157,6 +166,9 @@ var messages = map[string]struct{ en, ja string }{
 	"notice.interaction": {"This request was already decided, took too long, or was begun in another browser. Please go back to where you came from and start again.", "この依頼は、すでに回答済みか、時間切れか、別のブラウザーで始められたものです。元のページに戻り、はじめからやり直してください。"},
 	"notice.busy":        {"Too many people are signing in. Please try again in a while.", "混み合っています。しばらくしてからお試しください。"},
 	"notice.outage":      {"The bank cannot do this at the moment. Please try again.", "ただいま処理できません。もう一度お試しください。"},
+	"notice.goodbye":     {"You are signed out.", "ログアウトしました。"},
+	"notice.stay":        {"You are still signed in.", "ログインしたままです。"},
+	"logout.stayed":      {"Nothing has changed", "変更はありません"},
 	"notice.home":        {"To the first page", "最初のページへ"},
 
 	// The terminal.

@@ -113,6 +113,8 @@ func TestMisuse(t *testing.T) {
 	for want, args := range map[string][]string{
 		`"bank.json" is no flag`: {"bank.json"},
 		"do not go together":     {"-demo", "-config", "bank.json"},
+		"-report goes with":      {"-report"},
+		"-report or -report=js":  {"-config", "bank.json", "-report=xml"},
 	} {
 		var out, errs bytes.Buffer
 		if status := run(t.Context(), args, &out, &errs); status != 2 || !strings.Contains(errs.String(), want) || !strings.Contains(errs.String(), "Usage:") {

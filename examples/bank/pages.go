@@ -22,7 +22,7 @@ var pageFiles embed.FS
 // own.
 var templates = func() map[string]*template.Template {
 	m := make(map[string]*template.Template)
-	for _, name := range []string{"home", "story", "login", "consent", "notice"} {
+	for _, name := range []string{"home", "story", "login", "consent", "logout", "error", "notice"} {
 		m[name] = template.Must(template.ParseFS(pageFiles, "pages/layout.html", "pages/icons.html", "pages/"+name+".html"))
 	}
 	return m
@@ -116,14 +116,19 @@ func render(w http.ResponseWriter, r *http.Request, status int, name string, p p
 	if p.Style == "" {
 		p.Style = "/style.css"
 	}
+	renderWith(w, status, templates[name].Lookup("layout"), p, p.Lang, formTargets...)
+}
+
+// renderWith is render for any template.
+func renderWith(w http.ResponseWriter, status int, t *template.Template, data any, lang string, formTargets ...string) {
 	var b bytes.Buffer
-	if err := templates[name].ExecuteTemplate(&b, "layout", p); err != nil {
+	if err := t.Execute(&b, data); err != nil {
 		http.Error(w, "the page could not be made", http.StatusInternalServerError)
 		return
 	}
 	secure(w.Header(), formTargets)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Language", p.Lang)
+	w.Header().Set("Content-Language", lang)
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the browser is gone if this fails
 }

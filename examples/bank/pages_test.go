@@ -41,7 +41,7 @@ func TestMessages(t *testing.T) {
 			}
 		}
 	}
-	inProgram := regexp.MustCompile(`"((?:home|story|step|key|do|history|thief|trouble|login|consent|details|scope|notice|demo|terminal)\.[a-z.]+)"`)
+	inProgram := regexp.MustCompile(`"((?:home|story|step|key|do|history|thief|trouble|login|logout|error|consent|details|scope|notice|demo|terminal)\.[a-z.]+)"`)
 	sources, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)

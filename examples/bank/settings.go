@@ -4,9 +4,12 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"html/template"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/aikagi/aikagi/authz"
 	"github.com/aikagi/aikagi/mtls"
@@ -23,8 +26,11 @@ type settings struct {
 
 	certificate tls.Certificate   // of both listeners
 	authorities *mtls.Authorities // who issues certificates for tls_client_auth; nil if nobody
+	fetchRoots  *x509.CertPool    // who issues those of clients' servers; nil: whom the system trusts
 
 	profiles []authz.Profile
+	retire   map[authz.Profile]time.Time // when some of them end
+	waivers  []authz.Waiver
 	clients  *authz.ClientList
 	keys     token.KeySet
 	users    []user
@@ -36,6 +42,10 @@ type settings struct {
 
 	dpopNonces     bool // whether DPoP proofs have to have a nonce of the bank's
 	httpSignatures bool // whether requests to the API have to be signed, and answers are
+
+	logoutByClient bool               // whether clients may ask that customers be signed out
+	backchannel    bool               // whether they are told when one is
+	ownErrorPage   *template.Template // for requests that lead nowhere; nil for the bank's usual one
 
 	apis        []api  // what is protected
 	autoApprove string // the subject who consents without pages; "" if nobody does

@@ -22,6 +22,13 @@ var forPeople = []string{"client_name", "client_uri", "logo_uri", "contacts", "t
 func (b *bank) warnings(ctx context.Context) []string {
 	var list []string
 	clients := slices.SortedFunc(slices.Values(b.clients.All()), func(x, y *authz.Client) int { return cmp.Compare(x.ID, y.ID) })
+	for _, w := range b.waivers {
+		for _, id := range w.Clients {
+			if _, err := b.clients.Client(ctx, id); err != nil && id != "*" {
+				list = append(list, fmt.Sprintf("a waiver of %s names client %q, which is not there", w.Rule, id))
+			}
+		}
+	}
 	for _, c := range clients {
 		if err := b.as.CheckClient(c); err != nil {
 			list = append(list, fmt.Sprintf("client %q will be refused: %s", c.ID, asMembers.Replace(err.Error())))

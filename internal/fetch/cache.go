@@ -49,6 +49,10 @@ type Cache struct {
 	// it refuses does not take the place of the last good one.
 	Check func([]byte) error
 
+	// MaxAge, if not zero, is how long after it was fetched a document serves at
+	// most, also while a newer one cannot be had. It is a minute or more.
+	MaxAge time.Duration
+
 	// Now, if not nil, replaces time.Now.
 	Now func() time.Time
 
@@ -169,8 +173,11 @@ func (c *Cache) fetch(ctx context.Context, url string, e *entry) {
 	} else {
 		c.total += len(body) - len(e.body)
 		e.body, e.failures = body, 0
-		e.fresh = now.Add(ttl(maxAge))
-		e.stale = e.fresh.Add(keepStale)
+		fresh, stale := ttl(maxAge), ttl(maxAge)+keepStale
+		if c.MaxAge > 0 {
+			fresh, stale = min(fresh, c.MaxAge), min(stale, c.MaxAge)
+		}
+		e.fresh, e.stale = now.Add(fresh), now.Add(stale)
 	}
 	close(e.flight)
 	e.flight = nil

@@ -49,7 +49,7 @@ var suites = []uint16{
 // point. The zero Client is ready and strict. Its fields must not be changed
 // after first use; its methods may be called concurrently.
 //
-// It sends no cookies and no credentials, keeps no connections, and takes no
+// It sends no cookies and no credentials but what PostFormAs is given, keeps no connections, and takes no
 // proxy from the environment: behind one, it is the proxy that resolves names,
 // and the check of the address would check nothing.
 type Client struct {
@@ -124,7 +124,7 @@ func (c *Client) Get(ctx context.Context, rawURL string) (body []byte, maxAge ti
 	c.once.Do(c.init)
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, 0, fmt.Errorf("fetch: %w", err)
+		return nil, 0, fmt.Errorf("fetch: %s: %w", u.Host, bare(err))
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
@@ -138,6 +138,15 @@ func (c *Client) Get(ctx context.Context, rawURL string) (body []byte, maxAge ti
 		return nil, 0, fmt.Errorf("fetch: %s: %w", u.Host, err)
 	}
 	return body, freshness(res.Header), nil
+}
+
+// bare returns err without the URL that package http puts before it. Errors go
+// to logs, and the query of a URL may hold a secret of its owner's.
+func bare(err error) error {
+	if e := (*url.Error)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }
 
 // read reads a body that is no longer than allowed.

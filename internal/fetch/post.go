@@ -19,6 +19,12 @@ var ErrTemporary = errors.New("fetch: may succeed later")
 // It wants status 200 or 204, reads no more of the answer than that, and follows
 // no redirect: what the form holds was for the URL that is registered.
 func (c *Client) PostForm(ctx context.Context, rawURL string, form url.Values) error {
+	return c.PostFormAs(ctx, rawURL, "", form)
+}
+
+// PostFormAs is PostForm with a bearer token that says who posts, unless it is
+// empty.
+func (c *Client) PostFormAs(ctx context.Context, rawURL, bearer string, form url.Values) error {
 	u, err := parseURL(rawURL)
 	if err != nil {
 		return err
@@ -31,14 +37,17 @@ func (c *Client) PostForm(ctx context.Context, rawURL string, form url.Values) e
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("User-Agent", "aikagi")
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
 	c.once.Do(c.init)
 	direct := &http.Client{Transport: c.http.Transport, CheckRedirect: noRedirect}
 	res, err := direct.Do(req)
 	if err != nil {
 		if untrusted := new(tls.CertificateVerificationError); errors.Is(err, ErrAddress) || errors.As(err, &untrusted) {
-			return fmt.Errorf("fetch: %w", err)
+			return fmt.Errorf("fetch: %s: %w", u.Host, bare(err))
 		}
-		return fmt.Errorf("%w: %w", ErrTemporary, err)
+		return fmt.Errorf("%w: %s: %w", ErrTemporary, u.Host, bare(err))
 	}
 	defer res.Body.Close()
 	switch status := res.StatusCode; {

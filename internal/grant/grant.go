@@ -7,7 +7,8 @@ import "time"
 // record ends everything that was issued from it.
 //
 // A denied request leaves a Grant too, with Denied set and nothing else: it
-// keeps the place that a later approval of the same request would take.
+// keeps the place that a later approval of the same request would take. So does
+// one that was approved by amending another grant.
 type Grant struct {
 	Locator Locator
 	Denied  bool
@@ -28,9 +29,16 @@ type Grant struct {
 	ByValue bool // its request came by value; see Request
 
 	Session Digest // of the bank's session, see [SessionDigest]; zero if it named none
+	Consent string // the id of the host's consent that it rests on, or ""
 
 	Code    Code
 	Refresh Digest // of the refresh token's secret; zero before there is one
+
+	// Pending is what the grant becomes when the code of Pending is redeemed: an
+	// amendment that the customer approved. It has the same locator, client and
+	// subject, and no Pending of its own. It is nil if there is none.
+	Pending *Grant
+	Epoch   Epoch // of the access tokens that are good
 }
 
 // A Code is the state of a grant's authorization code.
@@ -71,6 +79,9 @@ const (
 	grantClaims
 	grantByValue
 	grantSession
+	grantConsent
+	grantPending
+	grantEpoch
 )
 
 // Encode returns the record's value.
@@ -99,6 +110,11 @@ func (g *Grant) Encode() []byte {
 	e.string(grantClaims, g.Claims)
 	e.bool(grantByValue, g.ByValue)
 	e.digest(grantSession, g.Session)
+	e.string(grantConsent, g.Consent)
+	if g.Pending != nil {
+		e.bytes(grantPending, g.Pending.Encode())
+	}
+	e.int(grantEpoch, int64(g.Epoch))
 	return e.b
 }
 
@@ -153,6 +169,12 @@ func Decode(b []byte) (*Grant, error) {
 			return v.bool(&g.ByValue)
 		case grantSession:
 			return v.digest(&g.Session)
+		case grantConsent:
+			return v.string(&g.Consent)
+		case grantPending:
+			return v.pending(&g.Pending)
+		case grantEpoch:
+			return v.int((*int64)(&g.Epoch))
 		}
 		return ErrFormat
 	})
@@ -160,4 +182,17 @@ func Decode(b []byte) (*Grant, error) {
 		return nil, err
 	}
 	return g, nil
+}
+
+// pending reads an amendment, which has none of its own.
+func (v value) pending(p **Grant) error {
+	g, err := Decode(v)
+	if err != nil {
+		return err
+	}
+	if g.Pending != nil {
+		return ErrFormat
+	}
+	*p = g
+	return nil
 }

@@ -176,7 +176,8 @@ func fullGrant() *grant.Grant {
 		},
 		Refresh:   grant.Digest{2},
 		Resources: []string{"https://api.bank.example"}, Details: []string{`{"type":"a"}`, `{"type":"b"}`}, Claims: `{"userinfo":{"name":null}}`,
-		Session: grant.Digest{4}, ByValue: true,
+		Session: grant.Digest{4}, ByValue: true, Consent: "urn:bank:c-1",
+		Pending: &grant.Grant{Locator: locator, Client: "kakeibo", Subject: "u-5b1e9d", Code: grant.Code{Secret: grant.Digest{5}}, Epoch: 3}, Epoch: 2,
 	}
 }
 
@@ -188,7 +189,7 @@ func fullRequest() *grant.Request {
 		Prompt: []string{"login"}, UILocales: []string{"ja", "en"}, LoginHint: "太郎", MaxAge: 300, HasMaxAge: true, JKT: "VmR2zmQFtNQZEmpx3DFcuzPKziGYCx5f2prh05oCmAk",
 		Resources: []string{"https://api.bank.example"}, Details: []string{`{"type":"a"}`}, Claims: `{"userinfo":{"name":null}}`,
 		Subject: "u-5b1e9d", EssentialACR: true, ResponseMode: "jwt", ResponseType: "code id_token",
-		ByValue: true, Decided: true, Use: "j-ro-1",
+		ByValue: true, Decided: true, Use: "j-ro-1", Consent: "urn:bank:c-1", Amends: "g-1", Sharing: 7776000,
 	}
 }
 

@@ -38,6 +38,10 @@ type Request struct {
 	EssentialACR bool     // one of ACRValues must be reached
 	ResponseType string   // "" for code
 	ResponseMode string   // "" for the one that the response type has by default
+
+	Consent string // the id of the host's consent that it names, or ""
+	Amends  string // the id of the grant that it asks to amend, or ""
+	Sharing int64  // seconds that the grant is to last at most, or zero
 }
 
 const (
@@ -67,6 +71,9 @@ const (
 	requestByValue
 	requestDecided
 	requestUse
+	requestConsent
+	requestAmends
+	requestSharing
 )
 
 // Encode returns the record's value.
@@ -98,6 +105,9 @@ func (r *Request) Encode() []byte {
 	e.bool(requestByValue, r.ByValue)
 	e.bool(requestDecided, r.Decided)
 	e.string(requestUse, r.Use)
+	e.string(requestConsent, r.Consent)
+	e.string(requestAmends, r.Amends)
+	e.int(requestSharing, r.Sharing)
 	return e.b
 }
 
@@ -158,6 +168,12 @@ func DecodeRequest(b []byte) (*Request, error) {
 			return v.bool(&r.Decided)
 		case requestUse:
 			return v.string(&r.Use)
+		case requestConsent:
+			return v.string(&r.Consent)
+		case requestAmends:
+			return v.string(&r.Amends)
+		case requestSharing:
+			return v.int(&r.Sharing)
 		}
 		return ErrFormat
 	})

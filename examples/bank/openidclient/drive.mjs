@@ -43,16 +43,22 @@ class Party {
     this.metadata = metadata
     this.alg = alg
     this.openid = metadata.scope.split(' ').includes('openid')
+    this.hybrid = metadata.response_types.includes('code id_token')
+    this.jarm = metadata.response_modes?.includes('jwt') === true
     this.bound = metadata.tls_client_certificate_bound_access_tokens === true
     this.resource = new URL(this.bound ? plan.mtls_resource : plan.resource)
     this.agent = new undici.Agent({ connect: { ca: plan.ca, cert: certificate, key: certificateKey } })
     this.browser = new undici.Agent({ connect: { ca: plan.ca } })
+    this.tokensAsked = 0
     this.asked = new Set() // paths that wanted a nonce in the DPoP proof before they did anything
   }
 
   // fetch is what openid-client connects by.
   async fetch(url, options) {
     const answer = await undici.fetch(url, { ...options, dispatcher: this.agent })
+    if (new URL(url).pathname === '/token') {
+      this.tokensAsked++
+    }
     if (answer.status >= 400 && answer.headers.has('dpop-nonce')) {
       this.asked.add(new URL(url).pathname)
     }
@@ -69,7 +75,10 @@ class Party {
       [oidc.customFetch]: (url, options) => this.fetch(url, options),
     })
     oidc.enableNonRepudiationChecks(this.config)
-    if (this.metadata.response_modes?.includes('jwt')) {
+    if (this.hybrid) {
+      oidc.useCodeIdTokenResponseType(this.config)
+      oidc.enableDetachedSignatureResponseChecks(this.config)
+    } else if (this.jarm) {
       oidc.useJwtResponseMode(this.config)
     }
     if (this.registered.decryption_key) {
@@ -89,14 +98,19 @@ class Party {
 
   // ask returns the parameters of a new authorization request.
   async ask() {
-    this.verifier = oidc.randomPKCECodeVerifier()
-    this.checks = { pkceCodeVerifier: this.verifier, expectedState: oidc.randomState() }
+    this.checks = { expectedState: oidc.randomState() }
     const parameters = {
       redirect_uri: this.metadata.redirect_uris[0],
       scope: this.metadata.scope,
       state: this.checks.expectedState,
-      code_challenge: await oidc.calculatePKCECodeChallenge(this.verifier),
-      code_challenge_method: 'S256',
+    }
+    if (!this.registered.without_pkce) {
+      this.checks.pkceCodeVerifier = oidc.randomPKCECodeVerifier()
+      parameters.code_challenge = await oidc.calculatePKCECodeChallenge(this.checks.pkceCodeVerifier)
+      parameters.code_challenge_method = 'S256'
+    }
+    if (this.registered.form_post) {
+      parameters.response_mode = 'form_post'
     }
     if (this.openid) {
       this.checks.expectedNonce = parameters.nonce = oidc.randomNonce()
@@ -108,34 +122,78 @@ class Party {
     return parameters
   }
 
-  // push sends the request to the bank, signed by key unless there is none, and returns where the browser goes.
-  async push(key) {
-    let parameters = await this.ask()
+  // request makes an authorization request, signed by key unless there is none, and returns where the browser goes: to the
+  // bank with the request itself, or with what the bank calls it once it was pushed. Change changes the parameters, and
+  // object the claims of the signed object.
+  async request(key, { change, object } = {}) {
+    const parameters = await this.ask()
+    change?.(parameters)
+    let signed
     if (key) {
-      const signed = await oidc.buildAuthorizationUrlWithJAR(this.config, parameters, key)
-      parameters = signed.searchParams
+      const modify = (_, payload) => object?.(payload)
+      signed = await oidc.buildAuthorizationUrlWithJAR(this.config, parameters, key, { [oidc.modifyAssertion]: modify })
     }
-    return oidc.buildAuthorizationUrlWithPAR(this.config, parameters, this.options)
+    if (this.registered.by_value) {
+      return signed ?? oidc.buildAuthorizationUrl(this.config, parameters)
+    }
+    return oidc.buildAuthorizationUrlWithPAR(this.config, signed?.searchParams ?? parameters, this.options)
   }
 
-  // authorize pushes a request as the party registered it, and returns where the browser comes back to.
+  // goodRequest makes a request as the party registered it.
+  goodRequest() {
+    return this.request(this.metadata.require_signed_request_object ? this.key : undefined)
+  }
+
+  // authorize makes a good request and returns what the browser comes back with.
   async authorize() {
-    const url = await this.push(this.metadata.require_signed_request_object ? this.key : undefined)
+    return this.open(await this.goodRequest())
+  }
+
+  // open sends the browser to url and returns what it comes back with: where it is sent, or the form that it posts.
+  async open(url) {
     const answer = await undici.fetch(url, { redirect: 'manual', dispatcher: this.browser })
     const location = answer.headers.get('location')
     const page = await answer.text()
-    if (!location) {
+    let back
+    if (location) {
+      const { href, searchParams, hash } = new URL(location)
+      back = { href, query: searchParams, fragment: new URLSearchParams(hash.slice(1)), form: new URLSearchParams() }
+    } else if (answer.status === 200 && this.registered.form_post) {
+      back = { href: posted(page).action, query: new URLSearchParams(), fragment: new URLSearchParams(), form: posted(page).fields }
+    } else {
       throw new Error(`the authorization endpoint answered ${answer.status} without a redirect: ${page.slice(0, 2000)}`)
     }
-    const back = new URL(location)
-    const names = [...back.searchParams.keys()].sort().join()
-    const want = this.metadata.response_modes?.includes('jwt') ? 'response' : 'code,iss,state'
-    equal(names, want, 'the parameters of the authorization response')
+    const names = (parameters) => [...parameters.keys()].sort().join()
+    equal(
+      { query: names(back.query), fragment: names(back.fragment), form: names(back.form) },
+      {
+        query: this.hybrid ? '' : this.jarm ? 'response' : 'code,iss,state',
+        fragment: this.hybrid && !this.registered.form_post ? 'code,id_token,iss,state' : '',
+        form: this.registered.form_post ? 'code,id_token,iss,state' : '',
+      },
+      'the parameters of the authorization response',
+    )
     return back
   }
 
+  // redeem checks what came back and redeems the code in it.
   redeem(back) {
-    return oidc.authorizationCodeGrant(this.config, back, this.checks, undefined, this.options)
+    let at = new URL(back.href)
+    if (this.registered.form_post) {
+      at = new Request(at, { method: 'POST', body: back.form })
+    } else if (this.hybrid) {
+      at.hash = back.fragment
+    }
+    return oidc.authorizationCodeGrant(this.config, at, this.checks, undefined, this.options)
+  }
+
+  // redeemStolen redeems a code that came back to another.
+  redeemStolen(code, verifier) {
+    const parameters = { code, redirect_uri: this.metadata.redirect_uris[0] }
+    if (verifier) {
+      parameters.code_verifier = verifier
+    }
+    return oidc.genericGrantRequest(this.config, 'authorization_code', parameters, this.options)
   }
 
   refresh(token) {
@@ -157,6 +215,23 @@ class Party {
   async close() {
     await Promise.all([this.agent.close(), this.browser.close()])
   }
+}
+
+// posted reads a page that posts its form by itself (OAuth 2.0 Form Post Response Mode).
+function posted(page) {
+  const [, action] = page.match(/<form method="post" action="([^"]*)">/) ?? []
+  const inputs = page.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)">/g)
+  const text = (html) => html.replace(/&#(\d+);/g, (_, n) => String.fromCharCode(n)).replace(/&amp;/g, '&')
+  return { action: text(action ?? ''), fields: new URLSearchParams([...inputs].map(([, name, value]) => [text(name), text(value)])) }
+}
+
+// codeIn returns the code in what came back, as whoever reads over the customer's shoulder can.
+function codeIn({ query, fragment, form }) {
+  const jwt = query.get('response')
+  if (jwt) {
+    return JSON.parse(Buffer.from(jwt.split('.')[1], 'base64url')).code
+  }
+  return query.get('code') ?? fragment.get('code') ?? form.get('code')
 }
 
 function equal(got, want, what) {
@@ -190,11 +265,45 @@ async function refused(asked, status, error) {
   }
 }
 
+// notRequested checks that the bank refuses a request of the party's, where it is made: as it is pushed, or by a page that sends
+// the browser nowhere.
+async function notRequested(party, error, key, changes) {
+  if (!party.registered.by_value) {
+    return refused(party.request(key, changes), 400, error)
+  }
+  return shown(party, await party.request(key, changes), error)
+}
+
+// shown checks that the bank shows a page with this error to whoever opens url.
+async function shown(party, url, error) {
+  const answer = await undici.fetch(url, { redirect: 'manual', dispatcher: party.browser })
+  const page = await answer.text()
+  const got = { status: answer.status, location: answer.headers.get('location'), form: page.includes('<form') }
+  equal(got, { status: 400, location: null, form: false }, 'the answer to a bad request')
+  if (!page.includes(error)) {
+    throw new Error(`want a page with ${error}: ${page.slice(0, 2000)}`)
+  }
+}
+
+// detected checks that the party finds out that what came back is not what the bank sent it, before it redeems the code.
+async function detected(party, back, why) {
+  const asked = party.tokensAsked
+  let err
+  try {
+    await party.redeem(back)
+  } catch (e) {
+    err = e
+  }
+  equal(err?.cause?.cause?.claim ?? err?.cause?.claim ?? err?.code, why, 'why the party does not believe the response')
+  equal(party.tokensAsked, asked, 'token requests after a response that is not believed')
+}
+
 // wasEncrypted checks that whoever registered for encryption got all of it encrypted.
 function wasEncrypted(party, tokens, userinfo) {
   const decrypted = oidc.getDecryptedResponses(tokens)
   const want = party.registered.decryption_key !== undefined
-  equal(decrypted?.authorization_response !== undefined, want, 'whether the authorization response was encrypted')
+  equal(decrypted?.authorization_response !== undefined, want && party.jarm, 'whether the authorization response was encrypted')
+  equal(decrypted?.id_token?.authorization_endpoint !== undefined, want && party.hybrid, 'whether the first ID token was encrypted')
   equal(decrypted?.id_token?.token_endpoint !== undefined, want, 'whether the ID token was encrypted')
   equal(oidc.getDecryptedResponses(userinfo) !== undefined, want, 'whether userinfo was encrypted')
 }
@@ -245,8 +354,7 @@ const attacks = {
 
   async 'stolen code'(party, other) {
     const back = await party.authorize()
-    other.checks = party.checks
-    await refused(other.redeem(back), 400, 'invalid_grant')
+    await refused(other.redeemStolen(codeIn(back), party.checks.pkceCodeVerifier), 400, 'invalid_grant')
     await party.redeem(back) // the thief has spent nothing
   },
 
@@ -277,12 +385,100 @@ const attacks = {
   },
 
   async 'unsigned request'(party) {
-    await refused(party.push(), 400, 'invalid_request')
+    await notRequested(party, 'invalid_request')
   },
 
   async 'request signed by another'(party, other) {
     const { key } = other.key
-    await refused(party.push({ key, kid: party.key.kid }), 400, 'invalid_request_object')
+    await notRequested(party, 'invalid_request_object', { key, kid: party.key.kid })
+  },
+
+  async 'bad request object'(party) {
+    const objects = {
+      'for another server': (claims) => (claims.aud = 'https://other.bank.example'),
+      expired: (claims) => (claims.exp = (claims.nbf -= 600) + 300),
+      'living too long': (claims) => (claims.exp = claims.nbf + 70 * 60),
+      'from the past': (claims) => (claims.nbf -= 70 * 60),
+      'without exp': (claims) => delete claims.exp,
+      'without nbf': (claims) => delete claims.nbf,
+      'without aud': (claims) => delete claims.aud,
+      'of another issuer': (claims) => (claims.iss = 'another'),
+    }
+    for (const [what, object] of Object.entries(objects)) {
+      await step(what, notRequested(party, 'invalid_request_object', party.key, { object }))
+    }
+  },
+
+  async 'bad request'(party) {
+    const requests = {
+      'redirect URI of another': (asked) => (asked.redirect_uri += '/x7'),
+      'no redirect URI': (asked) => delete asked.redirect_uri,
+      'no scope': (asked) => delete asked.scope,
+      'no nonce': (asked) => delete asked.nonce,
+      'plain PKCE': (asked) => (asked.code_challenge_method = 'plain') && (asked.code_challenge = 'x'.repeat(43)),
+    }
+    if (!party.registered.by_value) {
+      requests['no PKCE'] = (asked) => delete asked.code_challenge && delete asked.code_challenge_method
+    }
+    for (const [what, change] of Object.entries(requests)) {
+      await step(what, notRequested(party, 'invalid_request', party.key, { change }))
+    }
+  },
+
+  async 'code that nothing vouches for'(party) {
+    const object = (claims) => (claims.response_type = 'code') && delete claims.response_mode
+    await notRequested(party, 'invalid_request', party.key, { object })
+  },
+
+  async 'request brought again'(party) {
+    const url = await party.goodRequest()
+    const back = await party.open(url)
+    await shown(party, url, 'invalid_request_uri')
+    await party.redeem(back) // whoever tries has spent nothing
+    await shown(party, url, 'invalid_request_uri')
+  },
+
+  async 'no certificate'(party) {
+    const back = await party.authorize()
+    const honest = party.agent
+    party.agent = party.browser
+    const refusal = party.metadata.token_endpoint_auth_method === 'private_key_jwt' ? [400, 'invalid_request'] : [401, 'invalid_client']
+    await refused(party.redeem(back), ...refusal)
+    party.agent = honest
+    const tokens = await party.redeem(back) // whoever forgot it has lost nothing
+    party.agent = party.browser
+    await refused(party.refresh(tokens.refresh_token), ...refusal)
+    party.agent = honest
+    await party.refresh(tokens.refresh_token)
+  },
+
+  async 'tampered response'(party) {
+    const first = await party.authorize()
+    const { expectedState, expectedNonce } = party.checks
+    const second = await party.authorize()
+    const swapped = (name) => {
+      const fragment = new URLSearchParams(second.fragment)
+      fragment.set(name, first.fragment.get(name))
+      return { ...second, fragment }
+    }
+    if (party.hybrid) {
+      const honest = party.checks
+      await step('another code', detected(party, swapped('code'), 'c_hash'))
+      await step('another ID token', detected(party, swapped('id_token'), 'nonce'))
+      party.checks = { ...honest, expectedState }
+      await step('another state', detected(party, swapped('state'), 's_hash'))
+      party.checks = { ...honest, expectedNonce }
+      await step('another session', detected(party, second, 'nonce'))
+      party.checks = honest
+    } else {
+      await step('another response', detected(party, first, 'OAUTH_INVALID_RESPONSE'))
+      const [header, payload, signature] = second.query.get('response').split('.')
+      const href = new URL(second.href)
+      const forged = (signature[0] === 'A' ? 'B' : 'A') + signature.slice(1)
+      href.searchParams.set('response', [header, payload, forged].join('.'))
+      await step('another signature', detected(party, { ...second, href }, 'OAUTH_INVALID_RESPONSE'))
+    }
+    await party.redeem(second)
   },
 }
 

@@ -14,6 +14,10 @@ type client struct {
 	Certificate    string `json:"certificate,omitempty"`     // PEM; for those who show one
 	CertificateKey string `json:"certificate_key,omitempty"` // PEM
 	DecryptionKey  string `json:"decryption_key,omitempty"`  // PEM; for those who want to be encrypted to
+
+	ByValue     bool `json:"by_value,omitempty"`     // its requests are brought by the browser; otherwise pushed
+	WithoutPKCE bool `json:"without_pkce,omitempty"` // in them
+	FormPost    bool `json:"form_post,omitempty"`    // how it is answered
 }
 
 // A testCase is one flow, or one attack on a client by another of its kind.
@@ -23,7 +27,7 @@ type testCase struct {
 	Clients []string `json:"clients"`          // client_id of each who takes part
 }
 
-// A choice is a combination that FAPI 2.0 leaves to the client.
+// A choice is a combination that FAPI leaves to the client.
 type choice struct {
 	method     string // token_endpoint_auth_method
 	alg        string
@@ -33,15 +37,20 @@ type choice struct {
 	jarm       bool   // signed authorization responses
 	details    bool   // authorization_details beside the scope (RFC 9396)
 	encryption string // of all that the bank signs for the client: how, or "" for none
+	fapi1      *fapi1 // what FAPI 1.0 Advanced leaves to it besides; nil for FAPI 2.0
+}
+
+func either(chosen bool, yes, no string) string {
+	if chosen {
+		return yes
+	}
+	return no
 }
 
 // name describes the choice.
 func (c choice) name() string {
-	either := func(chosen bool, yes, no string) string {
-		if chosen {
-			return yes
-		}
-		return no
+	if c.fapi1 != nil {
+		return c.fapi1Name()
 	}
 	words := []string{
 		c.method, c.alg, c.binding(),
@@ -72,9 +81,9 @@ var authMethods = []string{"private_key_jwt", "tls_client_auth", "self_signed_tl
 
 var both = []bool{false, true}
 
-// matrix registers a client for every combination, and writes down a flow for
-// each and the attacks on some.
-func (p *plan) matrix(t *testing.T, a *authority) {
+// fapi2 registers a client for every combination of FAPI 2.0, and writes down a
+// flow for each and the attacks on some.
+func (p *plan) fapi2(t *testing.T, a *authority) {
 	t.Helper()
 	for _, method := range authMethods {
 		for _, dpop := range both {
@@ -131,10 +140,19 @@ func (p *plan) attacks(method string, dpop bool) {
 
 func (p *plan) attack(name string, victim, thief choice) {
 	p.Cases = append(p.Cases, testCase{
-		Name:    strings.Join([]string{name, victim.method, victim.binding()}, ", "),
+		Name:    name + ", " + victim.kind(),
 		Attack:  name,
 		Clients: []string{victim.id(), thief.id()},
 	})
+}
+
+// kind is what those have in common who try something on each other.
+func (c choice) kind() string {
+	words := []string{c.method, c.binding()}
+	if c.fapi1 != nil {
+		words = append(words, c.fapi1.request(), c.answer())
+	}
+	return strings.Join(words, ", ")
 }
 
 // register makes a client's keys and metadata.
@@ -172,6 +190,9 @@ func (c choice) register(t *testing.T, a *authority) *client {
 		m["tls_client_auth_subject_dn"] = cert.template.Subject.String()
 	}
 	c.ask(m)
+	if c.fapi1 != nil {
+		c.askFAPI1(registered)
+	}
 	return registered
 }
 
@@ -190,9 +211,9 @@ func (c choice) ask(m map[string]any) {
 	}
 	if c.jarm {
 		m["response_modes"], m["authorization_signed_response_alg"] = []string{"jwt"}, c.alg
-		if c.openid {
-			m["userinfo_signed_response_alg"] = c.alg
-		}
+	}
+	if c.openid && (c.jarm || c.encryption != "") {
+		m["userinfo_signed_response_alg"] = c.alg
 	}
 	if c.signed && c.jarm {
 		m["profile"] = "fapi2-message-signing"

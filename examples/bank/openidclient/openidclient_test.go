@@ -1,6 +1,6 @@
 // Package openidclient has a stranger drive the bank example: the npm package
-// openid-client, over TLS, in every combination of FAPI 2.0 that a client may
-// choose.
+// openid-client, over TLS, in every combination of FAPI 2.0 and of FAPI 1.0
+// Advanced that a client may choose.
 //
 // Run it with -count=1, since it builds the bank behind the back of the test
 // cache. It needs Node.js with npm and a package registry, and is skipped
@@ -44,17 +44,34 @@ type plan struct {
 	Cases        []testCase         `json:"cases"`
 }
 
+// TestOpenIDClient drives a bank that has clients of FAPI 2.0, one that has
+// clients of FAPI 1.0, and one that has both at once.
 func TestOpenIDClient(t *testing.T) {
 	dir := install(t)
-	authority := newAuthority(t)
-	p := &plan{
-		CA: string(authority.pem()), Subject: subject, Customer: customer,
-		Details: []any{map[string]any{"type": detailsType, "year": 2026}}, Enc: contentEncryption,
-		Clients: make(map[string]*client),
+	program := build(t)
+	for _, tt := range []struct {
+		name     string
+		profiles []string // of the bank
+		cases    []func(*plan, *testing.T, *authority)
+	}{
+		{"FAPI 2.0", []string{"fapi2-security", "fapi2-message-signing"}, []func(*plan, *testing.T, *authority){(*plan).fapi2}},
+		{"FAPI 1.0 Advanced", []string{"fapi1-advanced"}, []func(*plan, *testing.T, *authority){(*plan).fapi1}},
+		{"both", []string{"fapi2-security", "fapi1-advanced", "fapi2-message-signing"}, []func(*plan, *testing.T, *authority){(*plan).fapi1, (*plan).fapi2}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			authority := newAuthority(t)
+			p := &plan{
+				CA: string(authority.pem()), Subject: subject, Customer: customer,
+				Details: []any{map[string]any{"type": detailsType, "year": 2026}}, Enc: contentEncryption,
+				Clients: make(map[string]*client),
+			}
+			for _, add := range tt.cases {
+				add(p, t, authority)
+			}
+			p.startBank(t, program, authority, tt.profiles)
+			p.drive(t, dir)
+		})
 	}
-	p.matrix(t, authority)
-	p.startBank(t, authority)
-	p.drive(t, dir)
 }
 
 // install puts drive.mjs and the packages it needs, as package-lock.json pins
@@ -91,18 +108,23 @@ func install(t *testing.T) string {
 	return dir
 }
 
-// startBank builds the bank, and runs it with the clients of p on two free
-// ports. At the end of the test it presses Ctrl-C.
-func (p *plan) startBank(t *testing.T, a *authority) {
+// build builds the bank and returns the program's name.
+func build(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	program := filepath.Join(dir, "bank")
+	program := filepath.Join(t.TempDir(), "bank")
 	build := exec.Command("go", "build", "-o", program, ".")
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	bank := exec.Command(program, "-config", p.writeConfig(t, dir, a))
+	return program
+}
+
+// startBank runs the bank with the clients of p on two free ports. At the end
+// of the test it presses Ctrl-C.
+func (p *plan) startBank(t *testing.T, program string, a *authority, profiles []string) {
+	t.Helper()
+	bank := exec.Command(program, "-config", p.writeConfig(t, t.TempDir(), a, profiles))
 	var complaints bytes.Buffer
 	bank.Stderr = &complaints
 	out, err := bank.StdoutPipe()
@@ -136,7 +158,7 @@ func (p *plan) startBank(t *testing.T, a *authority) {
 
 // writeConfig writes what -config reads, chooses the ports, and returns the
 // file's name.
-func (p *plan) writeConfig(t *testing.T, dir string, a *authority) string {
+func (p *plan) writeConfig(t *testing.T, dir string, a *authority, profiles []string) string {
 	t.Helper()
 	first, second := freeAddress(t), freeAddress(t)
 	p.Issuer = "https://" + first
@@ -153,7 +175,7 @@ func (p *plan) writeConfig(t *testing.T, dir string, a *authority) string {
 		"bank.json": marshal(t, map[string]any{
 			"issuer": p.Issuer, "listen": first, "mtls_base": "https://" + second, "listen_mtls": second,
 			"tls_cert": "server.pem", "tls_key": "server.key", "client_ca": []string{"ca.pem"}, "clients": "clients.json",
-			"profiles":                    []string{"fapi2-security", "fapi2-message-signing"}, // the first for who names none
+			"profiles":                    profiles, // the first for clients that name none
 			"users":                       []any{map[string]any{"login": "hanako", "password": "pw", "subject": subject, "name": customer}},
 			"auto_approve":                subject,
 			"dpop_nonce":                  "required",

@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"sync"
 	"testing"
 	"time"
 )
@@ -81,13 +82,17 @@ func create(t *testing.T, template, parent *x509.Certificate, key, signer crypto
 	return &certificate{template, der, key}
 }
 
-// newKey returns a new key that alg fits.
+// oneRSA is the RSA key of all clients. Making one takes longer than all that a
+// client does with it, and none of those who attack each other sign by it.
+var oneRSA = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+// newKey returns a key that alg fits, a new one if it is no RSA key.
 func newKey(t *testing.T, alg string) (key crypto.Signer) {
 	t.Helper()
 	var err error
 	switch alg {
 	case "PS256", "RSA-OAEP-256":
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
+		key, err = oneRSA()
 	case "EdDSA":
 		_, key, err = ed25519.GenerateKey(rand.Reader)
 	default: // ES256, ECDH-ES
