@@ -1,6 +1,9 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Len returns how many records m has, expired ones included.
 func (m *Memory) Len() int {
@@ -14,8 +17,39 @@ func (m *Memory) Len() int {
 	return n
 }
 
-// Check reports what in m does not fit together.
+// Tagged returns how many pairs of a record and a tag are in the index.
+func (m *Memory) Tagged() int {
+	n := 0
+	for i := range m.tags {
+		entries, err := m.tags[i].check()
+		if err != nil {
+			return -1
+		}
+		n += entries
+	}
+	return n
+}
+
+// pairs returns how many pairs there should be.
+func (m *Memory) pairs() int {
+	n := 0
+	for i := range m.shards {
+		s := &m.shards[i]
+		for _, id := range s.index {
+			for ; id != 0; id = s.slot(id).chain {
+				tags := slices.Sorted(slices.Values(s.slot(id).tags()))
+				n += len(slices.Compact(tags))
+			}
+		}
+	}
+	return n
+}
+
+// Check reports what in m does not fit together, while nobody writes.
 func (m *Memory) Check() error {
+	if got, want := m.Tagged(), m.pairs(); got != want {
+		return fmt.Errorf("the index of tags has %d entries, want %d", got, want)
+	}
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.mu.Lock()

@@ -3,11 +3,12 @@ package store
 import (
 	"context"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 )
 
-// Memory is a [Store] in the memory of one process. It suits tests, and a
+// Memory is a [Store] and a [Lister] in the memory of one process. It suits tests, and a
 // server of one node that may lose every grant in a restart. The zero value is
 // empty and ready. A Memory must not be copied after its first use.
 //
@@ -15,7 +16,8 @@ import (
 // writes remove it in passing, a few records each, so that no write takes long
 // and no goroutine is needed; while nothing is written, nothing is removed.
 // Room once taken is reused but not given back, so the process stays as large
-// as its busiest hour made it.
+// as its busiest hour made it. A tag takes about sixty bytes in the index that
+// List looks into; a record without tags is not in it.
 //
 // Create and Replace refuse a record that breaks the limits of [Record], with
 // an error that is none of the three of the contract. Versions and tags may be
@@ -28,6 +30,7 @@ type Memory struct {
 	Now func() time.Time
 
 	shards [1 << shardBits]shard
+	tags   tagIndex
 }
 
 const shardBits = 6
@@ -56,6 +59,7 @@ func (m *Memory) Create(ctx context.Context, r Record) error {
 		}
 		return ErrExists
 	}
+	s.tags = &m.tags
 	s.add(hash, p, now)
 	return nil
 }
@@ -147,6 +151,7 @@ type shard struct {
 	made   slotID // slots handed out at least once
 	free   slotID // the first free slot; further ones follow through slot.chain
 	expiry *wheel // nil until the first record
+	tags   *tagIndex
 
 	_ [64]byte // the next shard's lock lies on another cache line
 }
@@ -192,19 +197,32 @@ func (s *shard) add(hash uint32, p packed, now uint32) {
 	*s.slot(id) = slot{packed: p, hash: hash, chain: s.index[hash]}
 	s.index[hash] = id
 	s.schedule(id)
+	if p.form&tagged != 0 {
+		s.tags.add(p.keyText(), p.tags())
+	}
 }
 
-// set puts p in place of the record in slot id, which has the same key.
+// set puts p in place of the record in slot id, which has the same key. A tag
+// that both have stays in the index all the time.
 func (s *shard) set(id slotID, p packed) {
 	s.unschedule(id)
+	old := s.slot(id).packed
 	s.slot(id).packed = p
 	s.schedule(id)
+	if was, is := old.tags(), p.tags(); !slices.Equal(was, is) {
+		key := p.keyText()
+		s.tags.add(key, is)
+		s.tags.remove(key, was, is)
+	}
 }
 
 // remove forgets the record in slot id.
 func (s *shard) remove(id slotID) {
 	s.unschedule(id)
 	old := s.slot(id)
+	if old.form&tagged != 0 {
+		s.tags.remove(old.keyText(), old.tags(), nil)
+	}
 	first := s.index[old.hash]
 	switch {
 	case first != id:

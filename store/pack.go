@@ -89,10 +89,7 @@ func pack(r Record) packed {
 	}
 	if len(r.Tags) > 0 {
 		p.form |= tagged
-		head = binary.AppendUvarint(head, uint64(len(r.Tags)))
-		for _, tag := range r.Tags {
-			head = appendText(head, tag)
-		}
+		head = appendTags(head, r.Tags)
 	}
 	if len(head) == 0 {
 		p.rest = string(r.Value) // of none or one byte, this takes no memory
@@ -110,29 +107,56 @@ func pack(r Record) packed {
 // nothing with p that could be changed.
 func (p *packed) unpack(key string) Record {
 	r := Record{Key: key, Expires: time.Unix(p.seconds, int64(p.nanos)).UTC()}
-	rest := p.rest
-	if p.form&textKey != 0 {
-		_, rest = cutText(rest)
-	}
+	version, rest := p.cutHead()
 	if p.form&textVersion != 0 {
-		r.Version, rest = cutText(rest)
+		r.Version = version
 	} else {
 		var text [22]byte
 		encoding.Encode(text[:], p.version[:])
 		r.Version = string(text[:])
 	}
 	if p.form&tagged != 0 {
-		var n int
-		n, rest = cutLength(rest)
-		r.Tags = make([]string, n)
-		for i := range r.Tags {
-			r.Tags[i], rest = cutText(rest)
-		}
+		r.Tags, rest = cutTags(rest)
 	}
 	if rest != "" {
 		r.Value = []byte(rest)
 	}
 	return r
+}
+
+// cutHead returns the version, if it stands in rest, and what follows in rest
+// after the key and the version.
+func (p *packed) cutHead() (version, rest string) {
+	rest = p.rest
+	if p.form&textKey != 0 {
+		_, rest = cutText(rest)
+	}
+	if p.form&textVersion != 0 {
+		version, rest = cutText(rest)
+	}
+	return version, rest
+}
+
+// tags returns the record's tags.
+func (p *packed) tags() []string {
+	if p.form&tagged == 0 {
+		return nil
+	}
+	_, rest := p.cutHead()
+	tags, _ := cutTags(rest)
+	return tags
+}
+
+// keyText returns the record's key, in memory of its own.
+func (p *packed) keyText() string {
+	if p.form&textKey != 0 {
+		text, _ := cutText(p.rest)
+		return strings.Clone(text)
+	}
+	var text [44]byte
+	text[0] = p.key[0]
+	encoding.Encode(text[1:], p.key[1:])
+	return string(text[:])
 }
 
 // hasKey reports whether the record's key is key.
@@ -150,11 +174,7 @@ func (p *packed) hasKey(key string) bool {
 // hasVersion reports whether the record is at version.
 func (p *packed) hasVersion(version string) bool {
 	if p.form&textVersion != 0 {
-		rest := p.rest
-		if p.form&textKey != 0 {
-			_, rest = cutText(rest)
-		}
-		text, _ := cutText(rest)
+		text, _ := p.cutHead()
 		return text == version
 	}
 	var text [22]byte
@@ -179,13 +199,36 @@ func appendText(b []byte, text string) []byte {
 	return append(b, text...)
 }
 
-func cutText(s string) (text, rest string) {
+func cutText[T string | []byte](s T) (text, rest T) {
 	n, s := cutLength(s)
 	return s[:n], s[n:]
 }
 
+// appendTags appends tags, led by their number, which cutTags undoes.
+func appendTags(b []byte, tags []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(tags)))
+	for _, tag := range tags {
+		b = appendText(b, tag)
+	}
+	return b
+}
+
+func cutTags[T string | []byte](s T) (tags []string, rest T) {
+	n, rest := cutLength(s)
+	if n == 0 {
+		return nil, rest
+	}
+	tags = make([]string, n)
+	for i := range tags {
+		var tag T
+		tag, rest = cutText(rest)
+		tags[i] = string(tag)
+	}
+	return tags, rest
+}
+
 // cutLength takes a number off s that binary.AppendUvarint put there.
-func cutLength(s string) (n int, rest string) {
+func cutLength[T string | []byte](s T) (n int, rest T) {
 	for i, shift := 0, 0; ; i, shift = i+1, shift+7 {
 		n |= int(s[i]&0x7f) << shift
 		if s[i] < 0x80 {

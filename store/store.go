@@ -1,6 +1,8 @@
 // Package store defines the one thing a server remembers, a [Record], and the
 // one interface it is remembered through, [Store]. [Memory] is a Store for one
-// process; package storetest proves a host's own.
+// process; ADAPTERS.md beside this file tells how to write a host's own, and
+// package storetest proves it. [Sealed] encrypts what any of them keeps, and
+// [ByKind] makes one of two.
 package store
 
 import (
@@ -22,11 +24,12 @@ type Record struct {
 	// database's collation says.
 	Version string
 
-	// Value is opaque, at most 64 KiB.
+	// Value is opaque, at most 64 KiB, which a Store must have room for and of
+	// which [Sealed] takes a little.
 	Value []byte
 
 	// Tags are digests that records may be listed by, each like a Key. A Store
-	// that lists nothing may forget them.
+	// without a [Lister] may forget them.
 	Tags []string
 
 	// Expires is when the record may be forgotten, and not before. A Store may

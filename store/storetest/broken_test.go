@@ -12,12 +12,15 @@ import (
 	"github.com/aikagi/aikagi/store"
 )
 
-// broken lists, by promise, what a store does that breaks it, and a part of
-// what the suite says then.
-var broken = []struct {
+// A brokenStore breaks a promise by what it does; says is a part of what the
+// suite says then.
+type brokenStore struct {
 	promise, flaw, says string
 	store               func() store.Store
-}{
+}
+
+// broken has, for every promise, stores that break it.
+var broken = []brokenStore{
 	{"GetNothing", "returns an empty record", "error <nil>, want store: not found", bend(func(b *bent) {
 		b.get = func(ctx context.Context, key string) (store.Record, error) {
 			r, err := b.good.Get(ctx, key)

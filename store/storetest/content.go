@@ -86,6 +86,15 @@ func versions(t testing.TB, s store.Store) {
 			s.Create(t.Context(), n), store.ErrExists)
 	}
 	holds(t, s, r)
+
+	long := "t" + (rand.Text() + rand.Text() + rand.Text())[:63]
+	for _, version := range []string{long, long[:63] + "-", long[:63] + "_", long[:63], "-", "0", "00", "1e3", "NULL"} {
+		n := next(r)
+		n.Version = version
+		replace(t, s, r.Version, n)
+		holds(t, s, n)
+		r = n
+	}
 }
 
 func values(t testing.TB, s store.Store) {
@@ -93,10 +102,13 @@ func values(t testing.TB, s store.Store) {
 	for i := range every {
 		every[i] = byte(i)
 	}
-	large := make([]byte, 64<<10)
+	large := make([]byte, room(s))
 	rand.Read(large)
 	r := created(t, s)
-	for _, value := range [][]byte{nil, {}, {0}, {'a', 0}, []byte(" a\r\n "), []byte("é\xff"), []byte(`\x61`), every, large, nil} {
+	for _, value := range [][]byte{
+		nil, {}, {0}, {'a', 0}, []byte("a  "), []byte(" a\r\n "), []byte("é\xff"), []byte(`\x61`), []byte("{}"), []byte("null"),
+		every, large[:1<<13], large, nil,
+	} {
 		fresh := newRecord()
 		fresh.Value = value
 		create(t, s, fresh)
@@ -113,7 +125,10 @@ func values(t testing.TB, s store.Store) {
 func tags(t testing.TB, s store.Store) {
 	tag := newKey()[1:]
 	r := created(t, s)
-	for _, tags := range [][]string{nil, {tag}, {tag, newKey()[1:]}, {newKey()[1:], tag, newKey()[1:]}, {}} {
+	long := "T" + (rand.Text() + rand.Text() + rand.Text())[:63]
+	for _, tags := range [][]string{
+		nil, {tag}, {tag, newKey()[1:]}, {newKey()[1:], tag, newKey()[1:]}, {"z", tag, "a-_", "A"}, {long}, {},
+	} {
 		fresh := newRecord()
 		fresh.Tags = tags
 		create(t, s, fresh)
@@ -142,6 +157,22 @@ func expiry(t testing.TB, s store.Store) {
 		holds(t, s, n)
 		r = n
 	}
+	for _, hours := range []int{9, -8} { // the same times as clocks elsewhere show them
+		fresh := newRecord()
+		fresh.Expires = fresh.Expires.In(time.FixedZone("", hours*3600))
+		create(t, s, fresh)
+		holds(t, s, fresh)
+	}
+	fresh := newRecord()
+	fresh.Expires = fresh.Expires.Add(time.Second - 1)
+	create(t, s, fresh)
+	got, err := s.Get(t.Context(), fresh.Key)
+	if err != nil {
+		t.Fatalf("Get: %v", err)
+	}
+	if got.Expires.After(fresh.Expires) || fresh.Expires.Sub(got.Expires) >= time.Second {
+		t.Fatalf("Get: expiry %v, want %v or less by a fraction of a second", got.Expires, fresh.Expires)
+	}
 }
 
 func keptUntilExpiry(t testing.TB, s store.Store) {
@@ -153,6 +184,27 @@ func keptUntilExpiry(t testing.TB, s store.Store) {
 		holds(t, s, r)
 		create(t, s, newRecordUntil(r.Expires)) // a write is when a store may sweep
 	}
+}
+
+// keptPastExpiry takes records that must be kept for ten and five seconds more,
+// less what the store's clock may differ, by writes that a store may sweep in.
+func keptPastExpiry(t testing.TB, s store.Store) {
+	older, old := newRecordUntil(inAbout(-50*time.Second)), newRecordUntil(inAbout(-55*time.Second))
+	create(t, s, older)
+	create(t, s, old)
+	d := 2 * time.Second
+	if testing.Short() {
+		d /= 10
+	}
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		holds(t, s, older)
+		holds(t, s, old)
+		create(t, s, newRecord())
+	}
+	n := next(old)
+	n.Expires = old.Expires
+	replace(t, s, old.Version, n)
+	holds(t, s, n)
 }
 
 // keptWhenExtended takes a record that may be forgotten within three seconds,
@@ -181,20 +233,25 @@ func newRecordUntil(expires time.Time) store.Record {
 
 func slicesGiven(t testing.TB, s store.Store) {
 	r := created(t, s)
-	given := next(r)
-	want := clone(given)
-	replace(t, s, r.Version, given)
-	if diff := difference(given, want); diff != "" {
-		t.Fatalf("Replace changed its argument: %s", diff)
-	}
-	scribble(given)
-	holds(t, s, want)
+	n := next(r)
+	unchanged(t, s, "Replace", n, func(n store.Record) { replace(t, s, r.Version, n) })
+	unchanged(t, s, "Create", newRecord(), func(n store.Record) { create(t, s, n) })
+}
 
-	given = newRecord()
-	want = clone(given)
-	create(t, s, given)
+// unchanged checks that keep, which keeps r, changes nothing of r, not even
+// behind the ends of its slices, and that r may change afterwards.
+func unchanged(t testing.TB, s store.Store, verb string, r store.Record, keep func(store.Record)) {
+	t.Helper()
+	r.Tags = []string{"z" + newKey(), "y" + newKey(), "x" + newKey(), "behind"}
+	value := append(slices.Clone(r.Value), make([]byte, 100)...)
+	given, want := r, clone(r)
+	given.Value, given.Tags, want.Tags = value[:len(r.Value)], r.Tags[:3], want.Tags[:3]
+	keep(given)
 	if diff := difference(given, want); diff != "" {
-		t.Fatalf("Create changed its argument: %s", diff)
+		t.Fatalf("%s changed its argument: %s", verb, diff)
+	}
+	if r.Tags[3] != "behind" || !bytes.Equal(value[len(r.Value):], make([]byte, 100)) {
+		t.Fatalf("%s wrote behind the end of its argument's slices", verb)
 	}
 	scribble(given)
 	holds(t, s, want)
@@ -252,8 +309,10 @@ func contextDone(t testing.TB, s store.Store) {
 // isAnswer reports whether err says what became of a call, as no error does
 // other than the three.
 func isAnswer(err error) bool {
-	return errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict)
+	return slices.ContainsFunc(answers, func(answer error) bool { return errors.Is(err, answer) })
 }
+
+var answers = []error{store.ErrExists, store.ErrNotFound, store.ErrConflict}
 
 // createInterrupted gives calls up at various moments and repeats them.
 func createInterrupted(t testing.TB, s store.Store) {

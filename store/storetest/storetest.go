@@ -1,5 +1,7 @@
 // Package storetest proves that a [store.Store] keeps the promises the server
-// relies on. A host calls [Run] in a test of its adapter. [Faulty] is a Store
+// relies on. A host calls [Run] in a test of its adapter, [RunLister] if the
+// adapter lists, and [RunSealed] if it will be sealed. [Nodes] makes one Store
+// of the handles that several processes would have, and [Faulty] is a Store
 // with latency and failures, for tests of what stands on one.
 package storetest
 
@@ -19,67 +21,127 @@ import (
 // with t.Cleanup.
 //
 // Run takes about fifteen seconds, most of it for races, of which each runs
-// for a second, and for two records to come of age. With -short it takes two,
+// for a second, and for records to come of age. With -short it takes three,
 // and finds fewer faults. A store's clock may differ from that of the test by
 // two seconds.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	t.Helper()
 	for _, p := range promises {
-		t.Run(p.name, func(t *testing.T) {
-			t.Cleanup(func() {
-				if t.Failed() {
-					t.Logf("if this promise is broken, %s", p.why)
-				}
-			})
-			p.test(t, open(t))
+		p.run(t, func(t *testing.T) { p.test(t, open(t)) })
+	}
+}
+
+// RunLister tests the listers that open returns together with the stores whose
+// records they list. It does not do what [Run] does. It takes three seconds,
+// with -short half of one.
+func RunLister(t *testing.T, open func(t *testing.T) (store.Store, store.Lister)) {
+	t.Helper()
+	for _, p := range listPromises {
+		p.run(t, func(t *testing.T) {
+			s, l := open(t)
+			p.test(t, s, l)
 		})
 	}
+}
+
+// RunSealed tests the stores that open returns through [store.Sealed], which
+// fills a value up to the last byte that a store must have room for. It does
+// what [Run] does and, unless open returns no Lister, [RunLister].
+func RunSealed(t *testing.T, open func(t *testing.T) (store.Store, store.Lister)) {
+	t.Helper()
+	seal := func(t *testing.T) (store.Store, store.Lister) {
+		s, l := open(t)
+		c := store.SealedConfig{Store: s, Lister: l, Secrets: [][]byte{make([]byte, 32)}, TagSecret: make([]byte, 32)}
+		rand.Read(c.Secrets[0])
+		rand.Read(c.TagSecret)
+		s, l, err := store.Sealed(c)
+		if err != nil {
+			t.Fatalf("Sealed: %v", err)
+		}
+		return withLess{s}, l
+	}
+	Run(t, func(t *testing.T) store.Store { s, _ := seal(t); return s })
+	if _, l := open(t); l != nil {
+		RunLister(t, seal)
+	}
+}
+
+// withLess is a Store that takes less than 64 KiB.
+type withLess struct{ store.Store }
+
+// sealing is what Sealed adds to the value of a record with two tags of ours.
+const sealing = 34 + 2*(1+43)
+
+// room returns the size of the largest value that s takes.
+func room(s store.Store) int {
+	if _, ok := s.(withLess); ok {
+		return 64<<10 - sealing
+	}
+	return 64 << 10
 }
 
 // A promise is one thing the library relies on; why says what breaking it
 // costs.
 type promise struct {
-	name, why string
-	test      func(t testing.TB, s store.Store)
+	reason
+	test func(t testing.TB, s store.Store)
+}
+
+type reason struct{ name, why string }
+
+// run runs test under the promise's name, and says why it matters if it fails.
+func (r reason) run(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	t.Run(r.name, func(t *testing.T) {
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("if this promise is broken, %s", r.why)
+			}
+		})
+		test(t)
+	})
 }
 
 var promises = []promise{
-	{"GetNothing", "an outage passes for an unknown code, or the reverse", getNothing},
-	{"GetCreated", "what was approved cannot be redeemed", getCreated},
-	{"GetReplaced", "the server acts on a state that has passed", getReplaced},
-	{"CreateTwice", "a proof or an assertion can be replayed", createTwice},
-	{"CreateRepeated", "a retry after a lost reply counts as a replay", createRepeated},
-	{"CreateRepeatedLate", "a late retry undoes what happened since", createRepeatedLate},
-	{"CreateDeleted", "a key once used can never be used again", createDeleted},
-	{"CreateOnExpired", "what expires early by the store's clock can be replayed", createOnExpired},
-	{"ReplaceStale", "a code redeemed twice yields tokens twice", replaceStale},
-	{"ReplaceNothing", "a grant appears that nobody approved", replaceNothing},
-	{"ReplaceDeleted", "a revoked grant comes back to life", replaceDeleted},
-	{"ReplaceRepeated", "a retry after a lost reply counts as a second redemption", replaceRepeated},
-	{"ReplaceRepeatedLate", "a late retry undoes what happened since", replaceRepeatedLate},
-	{"ReplaceExpired", "the store's clock decides whether a code is redeemed", replaceExpired},
-	{"Delete", "a revoked grant goes on living", deleteOne},
-	{"DeleteNothing", "revoking what is gone looks like an outage", deleteNothing},
+	{reason{"GetNothing", "an outage passes for an unknown code, or the reverse"}, getNothing},
+	{reason{"GetCreated", "what was approved cannot be redeemed"}, getCreated},
+	{reason{"GetReplaced", "the server acts on a state that has passed"}, getReplaced},
+	{reason{"CreateTwice", "a proof or an assertion can be replayed"}, createTwice},
+	{reason{"CreateRepeated", "a retry after a lost reply counts as a replay"}, createRepeated},
+	{reason{"CreateRepeatedLate", "a late retry undoes what happened since"}, createRepeatedLate},
+	{reason{"CreateDeleted", "a key once used can never be used again"}, createDeleted},
+	{reason{"CreateOnExpired", "what expires early by the store's clock can be replayed"}, createOnExpired},
+	{reason{"ReplaceStale", "a code redeemed twice yields tokens twice"}, replaceStale},
+	{reason{"ReplaceNothing", "a grant appears that nobody approved"}, replaceNothing},
+	{reason{"ReplaceDeleted", "a revoked grant comes back to life"}, replaceDeleted},
+	{reason{"ReplaceRepeated", "a retry after a lost reply counts as a second redemption"}, replaceRepeated},
+	{reason{"ReplaceRepeatedLate", "a late retry undoes what happened since"}, replaceRepeatedLate},
+	{reason{"ReplaceExpired", "the store's clock decides whether a code is redeemed"}, replaceExpired},
+	{reason{"Delete", "a revoked grant goes on living"}, deleteOne},
+	{reason{"DeleteNothing", "revoking what is gone looks like an outage"}, deleteNothing},
 
-	{"Keys", "records of different keys meet", keys},
-	{"Versions", "a write at another version succeeds", versions},
-	{"Values", "records come back damaged", values},
-	{"Tags", "a customer's grants are not found, or another's are", tags},
-	{"Expiry", "a record is forgotten too early, or never", expiry},
-	{"KeptUntilExpiry", "a replay record or a grant is forgotten while it counts", keptUntilExpiry},
-	{"KeptWhenExtended", "an extended grant ends when it would have ended before", keptWhenExtended},
-	{"SlicesGiven", "buffers the server uses again change what is stored", slicesGiven},
-	{"SlicesReturned", "what the server does to its copy changes what is stored", slicesReturned},
-	{"ContextDone", "requests that were given up go on working", contextDone},
-	{"CreateInterrupted", "a request that was given up leaves half a record", createInterrupted},
-	{"ReplaceInterrupted", "a request that was given up leaves half a record", replaceInterrupted},
+	{reason{"Keys", "records of different keys meet"}, keys},
+	{reason{"Versions", "a write at another version succeeds"}, versions},
+	{reason{"Values", "records come back damaged"}, values},
+	{reason{"Tags", "a customer's grants are not found, or another's are"}, tags},
+	{reason{"Expiry", "a record is forgotten too early, or never"}, expiry},
+	{reason{"KeptUntilExpiry", "a replay record or a grant is forgotten while it counts"}, keptUntilExpiry},
+	{reason{"KeptPastExpiry", "what the server still has to see, by a clock that is behind, is gone"}, keptPastExpiry},
+	{reason{"KeptWhenExtended", "an extended grant ends when it would have ended before"}, keptWhenExtended},
+	{reason{"SlicesGiven", "buffers the server uses again change what is stored"}, slicesGiven},
+	{reason{"SlicesReturned", "what the server does to its copy changes what is stored"}, slicesReturned},
+	{reason{"ContextDone", "requests that were given up go on working"}, contextDone},
+	{reason{"ContextDoneOften", "a hundred clients that hang up take the store from all others"}, contextDoneOften},
+	{reason{"Crowd", "busy hours bring the server to a halt"}, crowd},
+	{reason{"CreateInterrupted", "a request that was given up leaves half a record"}, createInterrupted},
+	{reason{"ReplaceInterrupted", "a request that was given up leaves half a record"}, replaceInterrupted},
 
-	{"CreateRace", "a proof presented twice at once is accepted twice", createRace},
-	{"CreateRepeatedRace", "a retry that meets a replay is refused, or both are accepted", createRepeatedRace},
-	{"ReplaceRace", "a code redeemed twice at once yields tokens twice", replaceRace},
-	{"ReplaceRepeatedRace", "a retry that meets a rival is refused, or both are accepted", replaceRepeatedRace},
-	{"ReplaceDeleteRace", "a grant revoked during a refresh comes back to life", replaceDeleteRace},
-	{"GetRace", "a node goes on accepting what another has revoked", getRace},
+	{reason{"CreateRace", "a proof presented twice at once is accepted twice"}, createRace},
+	{reason{"CreateRepeatedRace", "a retry that meets a replay is refused, or both are accepted"}, createRepeatedRace},
+	{reason{"ReplaceRace", "a code redeemed twice at once yields tokens twice"}, replaceRace},
+	{reason{"ReplaceRepeatedRace", "a retry that meets a rival is refused, or both are accepted"}, replaceRepeatedRace},
+	{reason{"ReplaceDeleteRace", "a grant revoked during a refresh comes back to life"}, replaceDeleteRace},
+	{reason{"GetRace", "a node goes on accepting what another has revoked"}, getRace},
 }
 
 // newKey returns a key such as the library's.
@@ -151,11 +213,17 @@ func remove(t testing.TB, s store.Store, key string) {
 	}
 }
 
-// refused checks that a verb returned want, or an error that wraps it.
+// refused checks that a verb returned want, or an error that wraps it and none
+// of the others.
 func refused(t testing.TB, what string, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Fatalf("%s: error %v, want %v", what, err, want)
+	}
+	for _, other := range answers {
+		if other != want && errors.Is(err, other) {
+			t.Fatalf("%s: error %v, which is %v and %v", what, err, want, other)
+		}
 	}
 }
 

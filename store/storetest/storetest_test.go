@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,32 @@ import (
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) store.Store { return new(store.Memory) })
+}
+
+func TestMemoryLister(t *testing.T) {
+	t.Parallel()
+	RunLister(t, memoryAndLister)
+}
+
+func TestSealed(t *testing.T) {
+	t.Parallel()
+	RunSealed(t, memoryAndLister)
+}
+
+func TestByKind(t *testing.T) {
+	t.Parallel()
+	Run(t, func(t *testing.T) store.Store {
+		s, err := store.ByKind(new(store.Memory), new(store.Memory), "rjd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
+}
+
+func memoryAndLister(*testing.T) (store.Store, store.Lister) {
+	m := new(store.Memory)
+	return m, m
 }
 
 func TestMemoryFarAway(t *testing.T) {
@@ -42,7 +69,7 @@ func TestOneStore(t *testing.T) {
 // the first draft of an adapter would, and shows that the promise is missed.
 func TestBroken(t *testing.T) {
 	tested := make(map[string]bool)
-	for _, tt := range broken {
+	for _, tt := range slices.Concat(broken, brokenAdapters) {
 		tested[tt.promise] = true
 		t.Run(tt.promise+"/"+tt.flaw, func(t *testing.T) {
 			t.Parallel()
@@ -50,14 +77,7 @@ func TestBroken(t *testing.T) {
 				t.Skip("takes four seconds")
 			}
 			p := promiseNamed(t, tt.promise)
-			r := &recorder{TB: t}
-			r.run(func() { p.test(r, tt.store()) })
-			if !r.failed {
-				t.Errorf("%s passed a store that %s", tt.promise, tt.flaw)
-			}
-			if !strings.Contains(r.log, tt.says) {
-				t.Errorf("%s says %q, want it to speak of %q", tt.promise, r.log, tt.says)
-			}
+			mustFail(t, tt.says, func(r testing.TB) { p.test(r, tt.store()) })
 		})
 	}
 	for _, p := range promises {
@@ -70,11 +90,31 @@ func TestBroken(t *testing.T) {
 // TestPromisesSayWhy shows that a host who fails learns the price.
 func TestPromisesSayWhy(t *testing.T) {
 	names := make(map[string]bool)
+	var reasons []reason
 	for _, p := range promises {
+		reasons = append(reasons, p.reason)
+	}
+	for _, p := range listPromises {
+		reasons = append(reasons, p.reason)
+	}
+	for _, p := range reasons {
 		if p.name == "" || p.why == "" || names[p.name] {
 			t.Errorf("promise %q, whose why is %q, is unnamed, unexplained or there twice", p.name, p.why)
 		}
 		names[p.name] = true
+	}
+}
+
+// mustFail runs test, which must fail and say what it is told to.
+func mustFail(t *testing.T, says string, test func(testing.TB)) {
+	t.Helper()
+	r := &recorder{TB: t}
+	r.run(func() { test(r) })
+	if !r.failed {
+		t.Error("the flaw is not found")
+	}
+	if !strings.Contains(r.log, says) {
+		t.Errorf("the test says %q, want it to speak of %q", r.log, says)
 	}
 }
 
