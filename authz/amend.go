@@ -31,6 +31,10 @@ var errNoGrant = refuse("GM-5-3", invalidRequest, "there is no such grant of thi
 // another window.
 const maxAmendTries = 5
 
+// codeRoom is what is left in a record for what redeeming the old grant's code
+// adds to it, and for a seal (store.Sealed), in bytes.
+const codeRoom = 1 << 10
+
 // grantOf returns the id of the grant that d makes or amends.
 func (in *Interaction) grantOf(d Decision) string {
 	if d.Deny != "" {
@@ -73,9 +77,9 @@ func (in *Interaction) amend(ctx context.Context, g *grant.Grant, old *kept) err
 		g.Created, g.Epoch, g.ByValue = old.Created, old.Epoch+1, old.ByValue || in.request.ByValue
 		old.Pending = g
 		rec := old.record
-		rec.Version, rec.Value = grant.NewVersion(), old.Encode()
+		rec.Version, rec.Value = old.Epoch.Version(), old.Encode()
 		rec.Expires = latest(rec.Expires, s.spent(g)) // and until it ends, once it has taken effect
-		if len(rec.Value) > maxRecord {
+		if len(rec.Value) > maxRecord-codeRoom {
 			return badForm(form.ErrTooLarge)
 		}
 		err := s.replace(ctx, old.record.Version, rec)

@@ -2,12 +2,14 @@ package authz_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aikagi/aikagi/authz"
@@ -188,6 +190,24 @@ func TestAmendment(t *testing.T) {
 		}
 	})
 
+	t.Run("GM-6-2 in the last seconds of a grant", func(t *testing.T) {
+		r := related(t, keyClient("kakeibo"), func(c *authz.Config) { c.GrantLifetime = time.Hour })
+		r.b.clock.Advance(time.Hour - 10*time.Second)
+		code := r.amends(r.wider(), r.anew())
+		rec, err := r.b.config.Store.Get(t.Context(), r.id)
+		if last := r.b.clock.Now().Add(time.Minute + 5*time.Minute); err != nil || rec.Expires.Before(last) {
+			t.Errorf("the record may be forgotten at %v, %v; the last token from the code ends at %v", rec.Expires, err, last)
+		}
+		r.b.clock.Advance(30 * time.Second)
+		if r.works() {
+			t.Error("the old tokens outlive the old grant")
+		}
+		r.takes(r.f.mustToken(r.b, r.f.redeemable(code)))
+		if !r.works() {
+			t.Error("the new tokens do not work")
+		}
+	})
+
 	t.Run("GM-6-2 the newest counts", func(t *testing.T) {
 		r := related(t, keyClient("kakeibo"))
 		older := r.amends(r.wider(), r.anew())
@@ -309,7 +329,15 @@ func TestAmendmentBesideCode(t *testing.T) {
 // the customer can still decide.
 func TestUnfitAmendment(t *testing.T) {
 	f, other := keyClient("kakeibo"), keyClient("thief")
-	b := newBank(t, clients(f, other))
+	request := "" // the key of one that waits
+	b := newBank(t, clients(f, other), func(c *authz.Config) {
+		c.Store = &storetest.Faulty{Store: c.Store, Fail: func(op, key string) error {
+			if op == "Create" && key[0] == 'r' {
+				request = key
+			}
+			return nil
+		}}
+	})
 	mine := claimsOf(t, f.tokens(b)["access_token"].(string))["grant_id"].(string)
 	theirs := claimsOf(t, other.tokens(b)["access_token"].(string))["grant_id"].(string)
 	revoked := f.tokens(b)
@@ -327,11 +355,12 @@ func TestUnfitAmendment(t *testing.T) {
 		t.Fatal(err)
 	}
 	noGrant := b.lastEvent().Grant
+	f.push(b, f.pushable())
 
 	for name, tt := range map[string]struct{ id, subject string }{
 		"unknown":               {"gs2qigeDzbvR0gOeOcnJ4feS9-M3bPuhnxopKANlKufk", customer},
 		"no id at all":          {"g'; drop table grants", customer},
-		"a record of a request": {"r" + mine[1:], customer},
+		"a record of a request": {request, customer},
 		"another client's":      {theirs, customer},
 		"another customer's":    {mine, "u-ffffff"},
 		"revoked":               {claimsOf(t, revoked["access_token"].(string))["grant_id"].(string), customer},
@@ -361,6 +390,92 @@ func TestUnfitAmendment(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLargeAmendment: both must have room in one record.
+func TestLargeAmendment(t *testing.T) {
+	f := keyClient("kakeibo")
+	b := newBank(t, clients(f), func(c *authz.Config) { c.DetailsTypes = []authz.DetailsType{{Name: "large", Fields: []string{"text"}}} })
+	v := f.pushable()
+	v.Set("authorization_details", `[{"type":"large","text":"`+strings.Repeat("a", 32<<10-40)+`"}]`)
+	res, err := (&browser{b: b}).decide(f, f.push(b, v), b.approval())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &relation{b: b, f: f}
+	r.takes(f.mustToken(b, f.redeemable(location(t, res).Get("code"))))
+	r.id = r.grantID(r.access)
+	br := &browser{b: b}
+	id := br.begin(f, f.push(b, v))
+	if w, err := br.finish(id, r.anew()); !is(err, "invalid_request") || w.Header().Get("Location") != "" {
+		t.Fatalf("Finish: %v", err)
+	}
+	if !r.works() {
+		t.Error("the old tokens do not work")
+	}
+	d := r.anew()
+	d.Details = []json.RawMessage{}
+	if _, err := br.finish(id, d); err != nil {
+		t.Errorf("the customer cannot decide any more: %v", err)
+	}
+}
+
+// TestSealedAmendment: an API that has the records and not what opens them
+// notices that a grant was amended.
+func TestSealedAmendment(t *testing.T) {
+	var bare store.Store
+	r := related(t, keyClient("kakeibo"), func(c *authz.Config) {
+		bare = c.Store
+		sealed, _, err := store.Sealed(store.SealedConfig{Store: bare, Secrets: [][]byte{[]byte("one secret of thirty-two bytes ..")}, TagSecret: []byte("another secret of thirty-two bytes")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Store = sealed
+	})
+	check := func(access string) error {
+		b := &bank{t: t, clock: r.b.clock, config: authz.Config{Store: bare}}
+		return r.f.check(b, access)
+	}
+	code := r.amends(r.wider(), r.anew())
+	if err := check(r.access); err != nil {
+		t.Errorf("while the change waits: %v", err)
+	}
+	old := r.access
+	r.takes(r.f.mustToken(r.b, r.f.redeemable(code)))
+	if check(old) == nil {
+		t.Error("the old token works")
+	}
+	if err := check(r.access); err != nil {
+		t.Errorf("the new token: %v", err)
+	}
+	r.takes(r.f.mustToken(r.b, r.f.redeemable(r.amends(r.f.pushable(), r.anew())))) // once more
+	if err := check(r.access); err != nil || !r.works() {
+		t.Errorf("the third: %v", err)
+	}
+}
+
+// TestAmendmentWaits: how many waits an amendment costs more than an approval
+// (waits_test.go), and that its code costs none.
+func TestAmendmentWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const latency = time.Second
+		r := related(t, tlsClient("kakeibo"), func(c *authz.Config) { c.Store = &storetest.Faulty{Store: c.Store, Latency: latency} })
+		br := &browser{b: r.b}
+		id := br.begin(r.f, r.f.push(r.b, r.wider()))
+		start := time.Now()
+		w, err := br.finish(id, r.anew())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); d != 6*latency {
+			t.Errorf("approve waits %v, want 6 seconds", d)
+		}
+		start = time.Now()
+		r.takes(r.f.mustToken(r.b, r.f.redeemable(location(t, w.Result()).Get("code"))))
+		if d := time.Since(start); d != 2*latency {
+			t.Errorf("code waits %v, want 2 seconds", d)
+		}
+	})
 }
 
 // TestGrantIDOfAnAmendment: the host learns which grant it was.
@@ -582,6 +697,56 @@ func TestAmendmentOutage(t *testing.T) {
 		}
 	})
 
+	t.Run("GM-6-2 another write when its code is redeemed: the code is still there", func(t *testing.T) {
+		r, fails, memory := start(t)
+		code := r.amends(r.wider(), r.anew())
+		*fails = func(op, key string) error {
+			if op != "Replace" || key != r.id {
+				return nil
+			}
+			*fails = nil
+			rec, err := memory.Get(context.Background(), key)
+			if err != nil {
+				return err
+			}
+			was := rec.Version
+			rec.Version += "w"
+			return memory.Replace(context.Background(), was, rec)
+		}
+		if status, got := r.f.token(r.b, r.f.redeemable(code)); status != 503 {
+			t.Errorf("%d %v", status, got)
+		}
+		if !r.works() {
+			t.Error("the old tokens do not work any more")
+		}
+		r.takes(r.f.mustToken(r.b, r.f.redeemable(code)))
+		if !r.works() {
+			t.Error("the new tokens do not work")
+		}
+	})
+
+	t.Run("GM-6-2 a newer change while its code is redeemed: it was too late, and is no thief", func(t *testing.T) {
+		r, fails, _ := start(t)
+		older, newer := r.amends(r.wider(), r.anew()), ""
+		*fails = func(op, key string) error {
+			if op == "Replace" && key == r.id {
+				*fails = nil
+				newer = r.amends(r.f.pushable(), r.anew())
+			}
+			return nil
+		}
+		if status, got := r.f.token(r.b, r.f.redeemable(older)); status != 400 || got["error"] != "invalid_grant" {
+			t.Errorf("%d %v", status, got)
+		}
+		if !r.works() {
+			t.Error("the grant was ended")
+		}
+		r.takes(r.f.mustToken(r.b, r.f.redeemable(newer)))
+		if !r.works() {
+			t.Error("the newer change does not work")
+		}
+	})
+
 	t.Run("GM-6-2 a grant that keeps changing is given up", func(t *testing.T) {
 		r, fails, memory := start(t)
 		*fails = func(op, key string) error {
@@ -591,7 +756,7 @@ func TestAmendmentOutage(t *testing.T) {
 					return err
 				}
 				was := rec.Version
-				rec.Version += "'"
+				rec.Version += "w"
 				return memory.Replace(context.Background(), was, rec)
 			}
 			return nil

@@ -43,7 +43,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, ev *Event) er
 		if r.Method == http.MethodHead { // nothing was stored
 			return nil
 		}
-	} else if f.Has("request") && c.policy.byValue {
+	} else if f.Has("request") && (c.policy.byValue || c.policy.noObject) {
 		return refuse("OIDC-RO-8", invalidRequest, "request and request_uri are both there")
 	}
 	if r.Method == http.MethodPost {

@@ -32,8 +32,8 @@ import (
 //     customer at the step decision, and finds the consent AUTHORISED at code and
 //     refresh; for payments it may answer "" at the step code, as version 2 has
 //     it. Decision.Expires is when the consent ends; zero, as for a payment,
-//     means no refresh token. Whoever deletes a consent deletes the grant's
-//     record (Interaction.GrantID), which ends its tokens.
+//     means no refresh token. Whoever deletes a consent ends the grant with
+//     its tokens, by [Grants.Revoke] of Interaction.GrantID.
 //   - Customers. Decision.ACR is urn:brasil:openbanking:loa2, or loa3 where two
 //     factors were used, as payments should; Decision.Subject never changes.
 //   - Participants. Config.Clients are those of the directory, whose jwks_uri is
@@ -148,7 +148,7 @@ var brazilRules = []rule{
 	// What a client registered.
 	like("FAPI2-SP-5.3.2.1-6", "BR-21").remedied("register private_key_jwt"),
 	like("FAPI2-SP-5.4.1-1b", "BR-25").remedied("register PS256"),
-	needsEncryption("BR-25"),
+	needsEncryption("BR-25", "RSA-OAEP and A256GCM"),
 	needsKeysAt("BR-DCR-4"),
 	{id: "BR-14", remedy: "register the response type code id_token alone", client: func(p *policy, c *Client) string {
 		if c.mayUse(grantCode) && !c.awaits(typeCodeIDToken) {

@@ -122,7 +122,7 @@ func TestBrazilRequests(t *testing.T) {
 	ec := newEC()
 	s.publish(f.jwk(), sealJWK(), publicJWK(ec.Public(), "ec", "ES256"), publicJWK(rsaKey().Public(), "rs", ""))
 	b := newBank(t, clients(f), inBrazil(s, func(r authz.ConsentRequest) string {
-		if r.ID != bancoex || r.Client.ID != f.ID || r.Step != "request" || r.Subject != "" || len(r.Scopes) != 2 || strings.Contains(strings.Join(r.Scopes, " "), "consent") {
+		if strings.HasSuffix(r.ID, ":other") || r.Client.ID != f.ID || r.Step != "request" || r.Subject != "" || len(r.Scopes) != 2 || strings.Contains(strings.Join(r.Scopes, " "), "consent") {
 			return "the consent is unknown"
 		}
 		return ""
@@ -144,6 +144,7 @@ func TestBrazilRequests(t *testing.T) {
 		{"BR-9 a name that no URL has", scoped("openid accounts consent:urn:bancoex:C1{DD}"), "invalid_scope", "BR-9"},
 		{"BR-9 a fragment", scoped("openid accounts consent:" + bancoex + "#2"), "invalid_scope", "BR-9"},
 		{"BR-9 257 characters", scoped("openid accounts consent:urn:bancoex:" + strings.Repeat("C", 257-len("urn:bancoex:"))), "invalid_scope", "BR-9"},
+		{"BR-9 a line's end", scoped("openid accounts consent:" + bancoex + "\n"), "invalid_scope", "BR-9"},
 		{"BR-9 the consent alone", scoped("consent:" + bancoex), "invalid_request", "FAPI1-ADV-5.2.2.1-1"},
 		{"BR-9 beside a scope that is not registered", scoped("openid customers consent:" + bancoex), "invalid_scope", "RFC6749-5.2-3"},
 		{"BR-14 a code alone", each(setClaim("response_type", "code"), setClaim("response_mode", "jwt")), "unsupported_response_type", "BR-14"},
@@ -165,6 +166,8 @@ func TestBrazilRequests(t *testing.T) {
 	}{
 		{"BR-9 as it should be", func(m, int64) {}},
 		{"BR-9 in another order, and twice the same", scoped("consent:" + bancoex + " accounts  openid consent:" + bancoex)},
+		{"BR-9 256 characters", scoped("openid accounts consent:urn:bancoex:" + strings.Repeat("C", 256-len("urn:bancoex:")))},
+		{"BR-9 all that URLs have", scoped("openid accounts consent:urn:banco-x:a/b.c_d~e!$&'()*+,;=:@%2F")},
 		{"BR-14 by form_post", setClaim("response_mode", "form_post")},
 		{"BR-3 BR-27 claims, acr essential without values", setClaim("claims", m{"id_token": m{"acr": m{"essential": true}}})},
 	} {
@@ -323,6 +326,7 @@ func TestBrazilMetadata(t *testing.T) {
 		{"BR-22b no encryption", func(f *fintech) { f.IDTokenEncryption = authz.Encryption{} }, []string{"BR-22b"}},
 		{"BR-23 BR-DCR-4 keys by value", func(f *fintech) { f.publishes(f.jwk()).publishes(sealJWK()).JWKSURI = "" }, []string{"BR-DCR-4"}},
 		{"BR-14 code alone", func(f *fintech) { f.ResponseTypes = []string{"code"}; f.GrantTypes = f.GrantTypes[:3] }, []string{"BR-14"}},
+		{"BR-14 code by default", func(f *fintech) { f.ResponseTypes, f.GrantTypes = nil, f.GrantTypes[:3] }, []string{"BR-14"}},
 		{"BR-14 code as well", func(f *fintech) { f.ResponseTypes = []string{"code id_token", "code"} }, []string{"BR-14"}},
 		{"BR-14 signed responses", func(f *fintech) { f.ResponseModes = []string{"jwt"} }, []string{"BR-14"}},
 		{"BR-CRT-3 tokens that are bound to nothing", func(f *fintech) { f.CertificateBoundTokens = false }, []string{"FAPI1-ADV-5.2.2-5"}},

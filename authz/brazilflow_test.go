@@ -251,7 +251,7 @@ func TestBrazilConsent(t *testing.T) {
 	t.Run("BR-L-3 a consent that is deleted", func(t *testing.T) {
 		got := f.brTokens(t, b, b.sim())
 		id := claimsOf(t, got["access_token"].(string))["grant_id"].(string)
-		if err := b.config.Store.Delete(t.Context(), id); err != nil {
+		if err := b.office().Revoke(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 		mustRefuse(t, b, b.do(f.request("/token", f.authenticate(b, refreshed(got["refresh_token"])))), 400, "invalid_grant", "RFC6749-6-2")

@@ -120,39 +120,3 @@ func (s *Server) useObject(ctx context.Context, req *grant.Request) error {
 	}
 	return err
 }
-
-// endRequest makes sure that nobody can decide the request at l any more. One
-// that was pushed is forgotten. One that came by value would be made anew by the
-// next browser that brings it, so that it stays, marked as decided, until nobody
-// takes its object any more.
-func (s *Server) endRequest(ctx context.Context, l grant.Locator, byValue bool) error {
-	key := l.Key(grant.KindRequest, s.config.Issuer)
-	if !byValue {
-		return s.forget(ctx, key)
-	}
-	rec, err := s.config.Store.Get(ctx, key)
-	if errors.Is(err, store.ErrNotFound) { // expired
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	err = s.markDecided(ctx, rec)
-	if !errors.Is(err, store.ErrConflict) {
-		return err
-	}
-	return nil // a request is written once more at most, and that is this mark
-}
-
-// markDecided replaces the request in rec, which came by value, by the mark that
-// it was decided.
-func (s *Server) markDecided(ctx context.Context, rec store.Record) error {
-	req, err := grant.DecodeRequest(rec.Value)
-	if err != nil || req.Decided {
-		return err
-	}
-	mark := grant.Request{Locator: req.Locator, Client: req.Client, Expires: req.Expires, ByValue: true, Decided: true}
-	version := rec.Version
-	rec.Version, rec.Value = grant.NewVersion(), mark.Encode()
-	return s.replace(ctx, version, rec)
-}

@@ -38,7 +38,7 @@ import (
 // grants; the Register itself, where it calls the bank, is a client like any
 // other. Config.Authorities are the CDR's, with a check of revocation. APIs read
 // the CDR's headers themselves. When a customer withdraws consent at the bank, the
-// host ends the grant and tells the recipient ([Server.NotifyWithdrawal]).
+// host ends the grant ([Grants.Revoke]) and tells the recipient ([Server.NotifyWithdrawal]).
 const AustraliaCDR Profile = "australia-cdr"
 
 // cdrLevels are the authentication contexts, from one factor up.
@@ -48,7 +48,7 @@ func australiaCDR() *policy {
 	p := upon(&fapi1Advanced, cdrRules)
 	p.authMethods = []string{methodPrivateKeyJWT} // CDR-5
 	p.grantTypes = []string{grantCode, grantRefresh, grantCredentials}
-	p.byValue = false                                                                                  // CDR-2
+	p.byValue, p.noObject = false, true                                                                // CDR-2
 	p.responses = []way{{typeCode, []string{modeJWT, modeQueryJWT, modeFragmentJWT, modeFormPostJWT}}} // CDR-1
 	p.objectAge = limit{"CDR-4", time.Hour}
 	p.objectLife = limit{"CDR-4", time.Hour}
@@ -111,7 +111,7 @@ var cdrRules = []rule{
 		}
 		return ""
 	}},
-	needsEncryption("CDR-22"),
+	needsEncryption("CDR-22", "RSA-OAEP or RSA-OAEP-256 with A256GCM or A128CBC-HS256"),
 
 	// What it asks for.
 	{id: "CDR-16", remedy: "ask for openid in every request", code: invalidScope, request: func(_ *policy, r *pushed) string {

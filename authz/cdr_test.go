@@ -249,6 +249,10 @@ func TestCDRRequests(t *testing.T) {
 		c := f.shares(b, m{})
 		pageFor(t, b, b.do(get(authorizeURL(f.beside(f.object(c))))), "invalid_request", "FAPI2-SP-5.3.2.2-3")
 	})
+	t.Run("CDR-2 OV-2 a request object beside a request_uri", func(t *testing.T) {
+		r := f.byPush(b, f.shares(b, m{}))
+		pageFor(t, b, b.do(get(r.URL.String()+"&request="+f.object(f.shares(b, m{})))), "invalid_request", "OIDC-RO-8")
+	})
 	t.Run("CDR-3 a request_uri decided once", func(t *testing.T) {
 		r := f.byPush(b, f.shares(b, m{}))
 		again := get(r.URL.String())
@@ -290,6 +294,16 @@ func TestCDRTransport(t *testing.T) {
 			})
 		}
 	}
+	t.Run("CDR-6 OB2-1 /userinfo without the certificate", func(t *testing.T) {
+		access := f.arranged(t, b, m{}, b.consumer())["access_token"].(string)
+		g := *f
+		for _, g.chain = range [][]*x509.Certificate{nil, {selfSigned(ecKeys.next(), f.ID)}} {
+			if res := b.do(g.asksInfo(b, access, nil)); res.StatusCode != 401 {
+				t.Errorf("%d", res.StatusCode)
+			}
+		}
+		f.info(b, access, nil)
+	})
 	t.Run("CDR-5 OV-6 aud may be the issuer, the token endpoint or the URL called; client_id may be missing; jti once", func(t *testing.T) {
 		for _, aud := range []string{issuer, issuer + "/token", issuer + "/arrangements/revoke", issuer + "/introspect", "https://as.bank.example/elsewhere"} {
 			path := "/arrangements/revoke"

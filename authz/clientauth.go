@@ -30,6 +30,7 @@ const (
 
 	maxAssertion     = 16 << 10         // bytes
 	maxAssertionLife = 10 * time.Minute // how far exp may lie ahead
+	maxAssertionAge  = 24 * time.Hour   // how far iat may lie back
 	assertionLeeway  = 10 * time.Second // how long after exp an assertion still counts
 	maxJTI           = 512              // bytes
 	maxClientID      = 255              // bytes
@@ -241,6 +242,9 @@ func (s *Server) checkAssertion(r *http.Request, c *caller, t *jose.Token) error
 		if at, ok := claims.Time(name); !ok || at.After(now.Add(c.policy.ahead)) {
 			return unauthenticated("FAPI2-SP-5.3.2.1-13b", name+" lies too far ahead or is not a date")
 		}
+	}
+	if iat, ok := claims.Time("iat"); ok && iat.Before(now.Add(-maxAssertionAge)) {
+		return unauthenticated("CA-6", "iat lies more than a day back")
 	}
 	if life := c.policy.assertionLife; life.rule != "" {
 		if iat, ok := claims.Time("iat"); !ok || exp.After(iat.Add(life.is)) {

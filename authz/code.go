@@ -11,12 +11,6 @@ import (
 	"github.com/aikagi/aikagi/token"
 )
 
-// A kept is a grant as it was read, with what a later write must know.
-type kept struct {
-	*grant.Grant
-	record store.Record
-}
-
 var errNoCode = refuse("RFC6749-4.1.3-2", invalidGrant, "code is invalid, expired or was used")
 
 // exchangeCode turns an authorization code into tokens (RFC 6749, 4.1.3). The
@@ -62,8 +56,10 @@ func (s *Server) exchangeCode(ctx context.Context, req *tokenRequest) (*tokenRes
 	if err != nil {
 		return nil, err
 	}
-	if err := s.stillConsented(ctx, req, g, atCode); err != nil {
-		return nil, err
+	if g.Code.Claim == "" { // otherwise the grant ends, whatever the host says of a consent that may be used up by now
+		if err := s.stillConsented(ctx, req, g, atCode); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.spend(ctx, req.client.replay); err != nil {
 		return nil, err
@@ -115,7 +111,7 @@ func (req *tokenRequest) checkVerifier(g *kept) error {
 // the grant, that takes effect here: in one write the old refresh token and the
 // old access tokens end, and the new ones begin.
 func (s *Server) claimCode(ctx context.Context, req *tokenRequest, g *kept, res *tokenResponse) error {
-	version := grant.NewVersion()
+	version := g.Epoch.Version()
 	g.Code.Claim = version
 	if s.refreshes(req.client, g.Grant) {
 		secret := grant.NewSecret()
@@ -164,39 +160,6 @@ func (s *Server) reused(ctx context.Context, req *tokenRequest, g *kept) error {
 		Certificate: req.holder.X5T, Key: req.holder.JKT, Rule: "RFC6749-4.1.2-3", Reason: "its code was presented again",
 	})
 	return refuse("FAPI2-SP-5.3.2.2-9", invalidGrant, "code is invalid, expired or was used")
-}
-
-// grantAt returns the approved grant at l, or nil if there is none any more.
-func (s *Server) grantAt(ctx context.Context, l grant.Locator) (*kept, error) {
-	return s.grantOf(ctx, l.Key(grant.KindGrant, s.config.Issuer))
-}
-
-// grantOf is grantAt by the grant's public id.
-func (s *Server) grantOf(ctx context.Context, id string) (*kept, error) {
-	rec, err := s.config.Store.Get(ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	g, err := grant.Decode(rec.Value)
-	if err != nil {
-		return nil, err
-	}
-	if g.Denied {
-		return nil, nil
-	}
-	return &kept{g, rec}, nil
-}
-
-// revoke ends g and every token from it. The request goes first, so that no
-// late decision can make the grant anew.
-func (s *Server) revoke(ctx context.Context, g *kept) error {
-	if err := s.endRequest(ctx, g.Locator, g.ByValue); err != nil {
-		return err
-	}
-	return s.forget(ctx, g.record.Key)
 }
 
 // issue makes an access token from g that is good for p.

@@ -17,12 +17,23 @@ type ConsentRequest struct {
 	//	request   the client asks for an authorization: is the consent there, is it
 	//	          this client's, and does it wait for the customer?
 	//	decision  the customer approves: does it wait still, and for this customer?
-	//	code      the client redeems the code: is it authorized?
+	//	code      the client redeems the code: is it authorized, and by this grant?
 	//	refresh   the client asks for another access token: is it authorized still?
+	//
+	// Any step may be asked more than once, and may come to nothing afterwards: a
+	// browser loads a page again, a store is away. So the host writes nothing when
+	// it is asked, and makes the consent one that GrantID authorizes after
+	// [Interaction.Finish]. Of two approvals of one consent at the same moment
+	// each may pass the step decision; the step code tells whose it is.
 	Step string
 
-	Client  *Client           // who asks
-	ID      string            // of the consent; empty where Details say themselves what is consented to
+	Client *Client // who asks
+
+	// ID is that of the consent. It is empty where Details say themselves what is
+	// consented to, and for what was requested or granted before the client came
+	// under its profile.
+	ID string
+
 	Subject string            // the customer, Decision.Subject; empty at the step request
 	GrantID string            // of the grant; empty at the step request
 	Scopes  []string          // asked for, or granted

@@ -33,8 +33,10 @@
 //	/jwks       RFC 7517                    discovery.go
 //	metadata    RFC 8414; RFC 8705, 5       discovery.go
 //
-// A [Profile] is a table of rules in profile.go or fapi1.go. New refuses a configuration
-// that breaks one and says all that is wrong at once.
+// A [Profile] is a table of rules: in profile.go, in fapi1.go, or in the file of
+// its region, uk.go, brazil.go, cdr.go or uae.go, for which region.go and
+// consent.go do what they have in common. New refuses a configuration that
+// breaks one and says all that is wrong at once.
 //
 // # What happens once
 //

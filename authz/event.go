@@ -39,7 +39,8 @@ type Event struct {
 	//
 	//	request_pushed   an authorization request was accepted (RFC 9126)
 	//	request_shown    a browser asked for the first page of one
-	//	grant_approved   the customer approved, and a code was issued
+	//	grant_approved   the customer approved, be it a change of an earlier
+	//	                 Grant, and a code was issued
 	//	grant_denied     the customer or the bank denied
 	//	tokens_issued    an access token was issued, see GrantType
 	//	grant_revoked    a grant and all its tokens ended

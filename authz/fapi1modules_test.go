@@ -314,7 +314,7 @@ func TestFAPI1PARModules(t *testing.T) {
 	for name, with := range map[string]func(m){
 		"FAPI1-ADV-5.2.2-18 EC-8 par-ensure-pkce-required":                   func(c m) { delete(c, "code_challenge"); delete(c, "code_challenge_method") },
 		"FAPI1-ADV-5.2.2-18 FAPI1-BASE-5.2.2-7 EC-8 par-plain-pkce-rejected": func(c m) { c["code_challenge_method"] = "plain" },
-		"PAR-2.1-2 EC-5 par-attempt-invalid-redirect_uri":                    func(c m) { c["redirect_uri"] = "https://evil.example/cb" },
+		"PAR-2.1-2 PAR-2.4 EC-5 par-attempt-invalid-redirect_uri":            func(c m) { c["redirect_uri"] = "https://evil.example/cb" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			claims := good()

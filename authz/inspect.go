@@ -117,10 +117,7 @@ const grantIDSize = 44
 func isGrantID(id string) bool { return len(id) == grantIDSize && id[0] == byte(grant.KindGrant) }
 
 // ended reports whether g is over by our clock, be it still kept.
-func (s *Server) ended(g *kept) bool {
-	now := s.now()
-	return !g.Expires.IsZero() && !now.Before(g.Expires) || !now.Before(g.record.Expires)
-}
+func (s *Server) ended(g *kept) bool { return g.over(s.now()) }
 
 // standing returns the grant of an access token, unless it was revoked, has
 // ended, or was amended since.

@@ -36,7 +36,7 @@ type Interaction struct {
 	// that stands, or empty. The host finds by it what the customer gave before,
 	// in the records that it keeps by GrantID, shows what would change, and
 	// approves with the same id as [Decision.Grant]. Whether the grant is that of
-	// the customer who has signed in, the host's records say, and Finish checks.
+	// the customer who has signed in, IsFor tells and Finish checks.
 	Amends string
 
 	Client *Client  // who asks

@@ -25,7 +25,7 @@ import (
 //
 //  1. ends its session and lets the cookie of it expire,
 //  2. ends the grants of that session which are not to outlive it, as a rule
-//     those without offline_access, by deleting their records,
+//     those without offline_access, by [Grants.Revoke],
 //  3. tells the clients of that session, the one that asks included, by
 //     [Server.NotifyLogout], and
 //  4. calls [Logout.Finish].

@@ -48,6 +48,8 @@ type regional struct {
 	markedKeys bool   // whether clients' keys to encrypt to have the use enc and a kid
 	plainID    bool   // whether ID tokens leave the token endpoint in the clear, unless the client registered otherwise
 
+	noObject bool // whether a request object beside a request_uri is refused, where others ignore it
+
 	arrangement string  // what clients call a grant, to amend it, to end it and in what they are told, or ""; see arrangement.go
 	sharing     limit   // the longest that a request may ask a grant to last; without a rule it says nothing of that
 	refreshOnly refusal // what introspection makes of any other token than a refresh token; without a rule it tells of each
@@ -200,9 +202,10 @@ func (p *policy) encryptsBy() []string {
 	return p.contentAlgs
 }
 
-// needsEncryption is the rule of what a client may register for encryption.
-func needsEncryption(id string) rule {
-	return rule{id: id, remedy: "register what the profile allows of encryption", client: func(p *policy, c *Client) string {
+// needsEncryption is the rule of what a client may register for encryption: the
+// pair named, or nothing.
+func needsEncryption(id, pair string) rule {
+	return rule{id: id, remedy: "register " + pair + ", or no encryption", client: func(p *policy, c *Client) string {
 		for _, m := range c.encryptions() {
 			if m.Alg == "" {
 				continue

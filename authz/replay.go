@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/aikagi/aikagi/internal/beside"
@@ -57,41 +56,4 @@ func (s *Server) spendOne(ctx context.Context, id replayID) error {
 		return id.spent
 	}
 	return err
-}
-
-// create and replace are claims: they decide who was first. If a claim's
-// outcome is unknown they repeat it once, which is safe, since a Store
-// recognizes the version it was given before.
-
-func (s *Server) create(ctx context.Context, r store.Record) error {
-	return claim(ctx, func() error { return s.config.Store.Create(ctx, r) })
-}
-
-func (s *Server) replace(ctx context.Context, version string, r store.Record) error {
-	return claim(ctx, func() error { return s.config.Store.Replace(ctx, version, r) })
-}
-
-// forget deletes, once more if the outcome of the first time is unknown.
-func (s *Server) forget(ctx context.Context, key string) error {
-	return claim(ctx, func() error { return s.config.Store.Delete(ctx, key) })
-}
-
-// detached returns a context for what must follow a write that has been made,
-// whether or not the caller still waits for the answer.
-func detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-}
-
-func claim(ctx context.Context, try func() error) error {
-	err := try()
-	if err == nil || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrConflict) {
-		return err
-	}
-	if ctx.Err() == nil {
-		err = try()
-		if err == nil || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrConflict) {
-			return err
-		}
-	}
-	return fmt.Errorf("store: %w", err)
 }

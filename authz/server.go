@@ -18,6 +18,7 @@ import (
 // endpoints; [Server.Routes] has them one by one. Its methods may be called
 // concurrently.
 type Server struct {
+	records
 	config    Config
 	departs   map[Profile]departure // of the server itself, by the profile whose rules it breaks
 	keys      *clientKeys
@@ -61,7 +62,7 @@ func New(c Config) (*Server, error) {
 	if len(v) > 0 {
 		return nil, v.withoutUsers()
 	}
-	s := &Server{config: c, departs: departs, seal: newSealer(c.Secrets, c.Issuer), cookie: cookieName(c.Issuer)}
+	s := &Server{records: records{c.Store, c.Issuer}, config: c, departs: departs, seal: newSealer(c.Secrets, c.Issuer), cookie: cookieName(c.Issuer)}
 	s.outward = &fetch.Client{AllowPrivate: c.FetchPrivate, RootCAs: c.FetchRoots}
 	s.retryIn = time.Second
 	s.keys = newClientKeys(&fetch.Cache{

@@ -85,7 +85,7 @@ var uaeRules = []rule{
 		}
 		return ""
 	}},
-	needsEncryption("UAE-16"),
+	needsEncryption("UAE-16", "RSA-OAEP-256 and A256GCM"),
 
 	// What a client pushes.
 	{id: "UAE-5", remedy: "send authorization_details", code: invalidAuthorizationDetails, request: func(_ *policy, r *pushed) string {

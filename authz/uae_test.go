@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aikagi/aikagi/authz"
+	"github.com/aikagi/aikagi/internal/jose"
 	"github.com/aikagi/aikagi/token"
 )
 
@@ -458,5 +459,47 @@ func TestUAEKeys(t *testing.T) {
 		s.answer(500, nil)
 		b.clock.Advance(20 * time.Minute)
 		mustRefuse(t, b, f.own(b), 401, "invalid_client", "RFC7523-3-7")
+	})
+}
+
+// TestUAEEncrypted: request objects inside a JWE, by the pair of the region and
+// by others that the server knows.
+func TestUAEEncrypted(t *testing.T) {
+	f, other := emiratiClient("aggregator"), keyClient("kakeibo").signs()
+	other.Profile = authz.FAPI2Security
+	f.RequestEncryption = authz.Encryption{Alg: "RSA-OAEP-256", Enc: "A256GCM"}
+	b := newBank(t, clients(f, other), emirati(nil),
+		decrypting(authz.DecryptionKey{ID: "e", Algorithm: "RSA-OAEP-256", Key: rsaKey()}, authz.DecryptionKey{ID: "o", Algorithm: "RSA-OAEP", Key: rsaKey()}),
+		func(c *authz.Config) { c.Profiles = []authz.Profile{authz.FAPI2Security, authz.UAEOpenFinance} })
+	sealed := func(alg, enc, kid, object string) string {
+		jwe, err := jose.Encrypt(alg, enc, kid, "JWT", &rsaKey().PublicKey, []byte(object))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return jwe
+	}
+	for _, tt := range []struct {
+		name, alg, enc, kid string
+		status              int
+	}{
+		{"UAE-16 RSA-OAEP-256 and A256GCM", "RSA-OAEP-256", "A256GCM", "e", 201},
+		{"UAE-16 another content encryption", "RSA-OAEP-256", "A128CBC-HS256", "e", 400},
+		{"UAE-16 another key encryption", "RSA-OAEP", "A256GCM", "o", 400},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			res := b.do(f.pushing(b, sealed(tt.alg, tt.enc, tt.kid, f.object(f.services(b)))))
+			if got := object(t, res); res.StatusCode != tt.status || tt.status == 400 && got["error"] != "invalid_request_object" {
+				t.Errorf("%d %v", res.StatusCode, got)
+			}
+			res = b.do(other.pushing(b, sealed(tt.alg, tt.enc, tt.kid, other.object(other.asks(b, other.pushable())))))
+			if res.StatusCode != 201 { // CONF-1: a client of FAPI 2.0 may do all of it
+				t.Errorf("FAPI 2.0: %d %v", res.StatusCode, object(t, res))
+			}
+		})
+	}
+	t.Run("UAE-16 the pair may be registered", func(t *testing.T) {
+		if err := b.srv.CheckClient(f.Client); err != nil {
+			t.Error(err)
+		}
 	})
 }

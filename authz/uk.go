@@ -51,14 +51,28 @@ func ukOpenBanking() *policy {
 
 var ukRules = []rule{
 	needsScopes("UK-SEC-2", []string{"openid", "accounts"}),
-	{id: "UK-SEC-4", remedy: "leave openbanking_intent_id out of ClaimNames; the library tells it", server: func(_ *policy, c *Config) string {
-		if slices.ContainsFunc(c.ClaimNames, func(name string) bool { return strings.EqualFold(name, ukIntent) }) {
-			return "ClaimNames has " + ukIntent
+	{id: "UK-SEC-4", remedy: "leave openbanking_intent_id out of ClaimNames; the library tells it", server: notAmongClaims(ukIntent)},
+	{id: "UK-SEC-8", remedy: "leave " + ukRefreshExpiry + " out of ClaimNames; the library tells it", server: notAmongClaims(ukRefreshExpiry)},
+	needsConsent("UK-SEC-5"),
+	needsACR("UK-SEC-6", ukStrong),
+
+	// What a client registered.
+	{id: "UK-SEC-1", remedy: "register the response type code id_token", client: func(_ *policy, c *Client) string {
+		if c.mayUse(grantCode) && !c.awaits(typeCodeIDToken) {
+			return "response_types is without code id_token"
 		}
 		return ""
 	}},
-	needsConsent("UK-SEC-5"),
-	needsACR("UK-SEC-6", ukStrong),
+}
+
+// notAmongClaims is the check of a server that tells a claim itself.
+func notAmongClaims(claim string) func(*policy, *Config) string {
+	return func(_ *policy, c *Config) string {
+		if slices.ContainsFunc(c.ClaimNames, func(name string) bool { return strings.EqualFold(name, claim) }) {
+			return "ClaimNames has " + claim
+		}
+		return ""
+	}
 }
 
 // maxIntent limits the id of an intent, in bytes.

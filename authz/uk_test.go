@@ -105,7 +105,7 @@ func TestUKRequests(t *testing.T) {
 		{"UK-SEC-3 with a space", value("a b"), "UK-SEC-3"},
 		{"UK-SEC-3 too long", value(strings.Repeat("x", 256)), "UK-SEC-3"},
 		{"UK-SEC-5 unknown", value("urn:bank:intent:0"), "UK-SEC-5"},
-		{"UK-SEC-5 another client's", value("urn:bank:intent:pisp"), "UK-SEC-5"},
+		{"CT-26 UK-SEC-5 another client's", value("urn:bank:intent:pisp"), "UK-SEC-5"},
 		{"UK-SEC-5 used", value("urn:bank:intent:used"), "UK-SEC-5"},
 		{"UK-SEC-1 a code alone", each(setClaim("response_type", "code"), setClaim("response_mode", "jwt")), "FAPI1-ADV-5.2.2-2"},
 	} {
@@ -123,8 +123,12 @@ func TestUKRequests(t *testing.T) {
 				t.Errorf("by value: %d %+v", res.StatusCode, e)
 			}
 			res = b.do(f.pushing(b, f.object(challengedClaims(c))))
-			if got := object(t, res); res.StatusCode != 400 || b.lastEvent().Rule != tt.rule {
+			got := object(t, res)
+			if res.StatusCode != 400 || b.lastEvent().Rule != tt.rule {
 				t.Errorf("pushed: %d %v %+v", res.StatusCode, got, b.lastEvent())
+			}
+			if strings.HasPrefix(tt.rule, "UK-") && got["error"] != "invalid_request" {
+				t.Errorf("pushed: %v", got)
 			}
 		})
 	}
@@ -206,7 +210,7 @@ func TestUKDecisions(t *testing.T) {
 	f := keyClient("aisp").british()
 	b := newBank(t, clients(f), british(lodged(f.ID)))
 	show := func() *http.Request { return f.byValue(f.intending(b)) }
-	t.Run("UK-SEC-6 a customer who did not authenticate strongly is not approved", func(t *testing.T) {
+	t.Run("CT-25 UK-SEC-6 a customer who did not authenticate strongly is not approved", func(t *testing.T) {
 		br := &browser{b: b}
 		d := b.approval()
 		d.ACR = "urn:openbanking:psd2:ca"
@@ -215,7 +219,7 @@ func TestUKDecisions(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
-	t.Run("UK-SEC-6 and the client is told access_denied", func(t *testing.T) {
+	t.Run("CT-25 EC-20 UK-SEC-6 and the client is told access_denied", func(t *testing.T) {
 		back := f.back(t, (&browser{b: b}).decideAt(show(), authz.Decision{Deny: authz.UnmetAuthentication}))
 		if back.Get("error") != "access_denied" || back.Get("state") != "st-4Jx9" || b.lastEvent().Code != authz.AccessDenied {
 			t.Errorf("%v %+v", back, b.lastEvent())
@@ -284,10 +288,10 @@ func TestUKMetadata(t *testing.T) {
 			t.Errorf("%v", d)
 		}
 	})
-	t.Run("UK-SEC-2 UK-SEC-4 UK-SEC-5 UK-SEC-6 a server that is not ready for it", func(t *testing.T) {
+	t.Run("UK-SEC-2 UK-SEC-4 UK-SEC-5 UK-SEC-6 UK-SEC-8 a server that is not ready for it", func(t *testing.T) {
 		c := newBank(t, nil).config
 		c.Profiles = []authz.Profile{authz.UKOpenBanking}
-		c.Scopes, c.ClaimNames = []string{"openid"}, []string{"name", "OpenBanking_Intent_Id"}
+		c.Scopes, c.ClaimNames = []string{"openid"}, []string{"name", "OpenBanking_Intent_Id", refreshExpiry}
 		c.Claims = func(context.Context, authz.ClaimsRequest) (map[string]any, error) { return nil, nil }
 		_, err := authz.New(c)
 		var v authz.Violations
@@ -296,20 +300,30 @@ func TestUKMetadata(t *testing.T) {
 		for _, x := range v {
 			rules = append(rules, x.Rule)
 		}
-		if want := []string{"UK-SEC-2", "UK-SEC-4", "UK-SEC-5", "UK-SEC-6"}; !cmp.Equal(rules, want) {
+		if want := []string{"UK-SEC-2", "UK-SEC-4", "UK-SEC-8", "UK-SEC-5", "UK-SEC-6"}; !cmp.Equal(rules, want) {
 			t.Errorf("%v, want %v", rules, want)
 		}
 	})
 	t.Run("UK-SEC-1 FAPI1-ADV-5.2.2-14 what a client may not register", func(t *testing.T) {
-		for name, change := range map[string]func(*fintech){
-			"self_signed_tls_client_auth": func(f *fintech) { f.AuthMethod = "self_signed_tls_client_auth" },
-			"code":                        func(f *fintech) { f.ResponseTypes = []string{"code"} },
+		for _, tt := range []struct {
+			name   string
+			change func(*fintech)
+			want   []string
+		}{
+			{"self_signed_tls_client_auth", func(f *fintech) { f.AuthMethod = "self_signed_tls_client_auth" }, []string{"FAPI1-ADV-5.2.2-14"}},
+			{"code", func(f *fintech) { f.ResponseTypes, f.GrantTypes = []string{"code"}, f.GrantTypes[:3] }, []string{"FAPI1-ADV-5.2.2-2", "UK-SEC-1"}},
+			{"code as well", func(f *fintech) { f.ResponseTypes = []string{"code", "code id_token"} }, []string{"FAPI1-ADV-5.2.2-2"}},
+			{"code by default", func(f *fintech) { f.ResponseTypes, f.GrantTypes = nil, f.GrantTypes[:3] }, []string{"UK-SEC-1"}},
+			{"a signed response", func(f *fintech) { f.ResponseModes = []string{"jwt"} }, []string{"FAPI1-ADV-5.2.2-2"}},
 		} {
 			f := keyClient("aisp").british()
 			b := newBank(t, nil, british(nil))
-			change(f)
-			if err := b.srv.CheckClient(f.Client); err == nil {
-				t.Errorf("%s passes", name)
+			if err := b.srv.CheckClient(f.Client); err != nil {
+				t.Fatal(err)
+			}
+			tt.change(f)
+			if d := cmp.Diff(tt.want, rules(t, b.srv.CheckClient(f.Client))); d != "" {
+				t.Errorf("%s: %s", tt.name, d)
 			}
 		}
 	})

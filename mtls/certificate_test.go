@@ -51,7 +51,7 @@ func TestChain(t *testing.T) {
 }
 
 func TestThumbprint(t *testing.T) {
-	t.Run("RFC8705-3.1-1 the certificate of appendix A", func(t *testing.T) {
+	t.Run("RFC8705-3.1-1 TV-8 the certificate of appendix A", func(t *testing.T) {
 		if got := mtls.Thumbprint(rfc8705()); got != rfc8705Thumbprint {
 			t.Errorf("Thumbprint = %q, want %q", got, rfc8705Thumbprint)
 		}

@@ -16,7 +16,7 @@ const (
 )
 
 func TestChallenge(t *testing.T) {
-	t.Run("RFC7636-4.2-1 RFC9700-2.1.1-2 the digest and not the verifier", func(t *testing.T) {
+	t.Run("RFC7636-4.2-1 RFC9700-2.1.1-2 TV-7 the digest and not the verifier", func(t *testing.T) {
 		vectors := []struct{ verifier, challenge string }{
 			{verifier, challenge},
 			// wire-examples, section 2

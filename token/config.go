@@ -43,8 +43,8 @@ type VerifierConfig struct {
 	Introspect *Introspector
 
 	// Liveness, if not nil, is the authorization server's store: a token is
-	// refused as soon as it was revoked or the grant that it names is gone,
-	// and while the store cannot answer, no token is accepted. If nil, a token
+	// refused as soon as it was revoked or the grant that it names is gone or
+	// was amended, and while the store cannot answer, no token is accepted. If nil, a token
 	// that was revoked works until it expires, be it JWT or opaque.
 	Liveness store.Store
 

@@ -126,7 +126,7 @@ func TestHandlerAnswers(t *testing.T) {
 		{"RFC6750-3.1-1 malformed", []string{"Bearer a b"}, token.Require{}, 400,
 			`Bearer realm="accounts", error="invalid_request", error_description="the credentials are malformed"`,
 			`{"error":"invalid_request","error_description":"the credentials are malformed"}`},
-		{"RFC6750-3.1-1 scope", []string{"Bearer " + goodToken(t)}, token.Require{Scopes: []string{"accounts", "x"}}, 403,
+		{"RFC6750-3.1-1 FAPI1-BASE-6.2.1-5 scope", []string{"Bearer " + goodToken(t)}, token.Require{Scopes: []string{"accounts", "x"}}, 403,
 			`Bearer realm="accounts", error="insufficient_scope", error_description="the token lacks a scope", scope="accounts x"`,
 			`{"error":"insufficient_scope","error_description":"the token lacks a scope"}`},
 		{"RFC6750-3-2 a hook's text cannot end the header", []string{"Bearer " + goodToken(t)},
@@ -169,6 +169,40 @@ func TestHandlerAnswers(t *testing.T) {
 		res, _, _ := serve(t, config(t), token.Require{}, request(t))
 		if got, want := res.Header.Get("WWW-Authenticate"), `Bearer realm="`+audience+`"`; got != want {
 			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
+// TestHandlerAccounts: an API that has accounts of many customers answers about
+// those of the one who approved.
+func TestHandlerAccounts(t *testing.T) {
+	own := token.Require{Scopes: []string{"accounts"}, Permit: func(r *http.Request, a *token.Access) error {
+		if r.URL.Path != "/accounts/"+a.Subject {
+			return &token.Error{Code: "insufficient_scope", Description: "the account is another customer's"}
+		}
+		return nil
+	}}
+	get := func(t *testing.T, path string) (*http.Response, *token.Access) {
+		t.Helper()
+		r := request(t, "Bearer "+goodToken(t))
+		r.URL.Path = path
+		var who *token.Access
+		w := httptest.NewRecorder()
+		verifier(t, config(t)).Handler(own, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			who, _ = token.FromContext(r.Context())
+		})).ServeHTTP(w, r)
+		return w.Result(), who
+	}
+	t.Run("FAPI1-BASE-6.2.1-6 FAPI1-BASE-6.2.1-7 the customer's own, and whose client asks", func(t *testing.T) {
+		res, who := get(t, "/accounts/u-5b1e9d")
+		if res.StatusCode != 200 || who == nil || who.Subject != "u-5b1e9d" || who.ClientID != "tpp-7f3a9c" {
+			t.Errorf("%d %+v", res.StatusCode, who)
+		}
+	})
+	t.Run("FAPI1-BASE-6.2.1-7 another customer's", func(t *testing.T) {
+		res, who := get(t, "/accounts/u-77f2c0")
+		if h := res.Header.Get("WWW-Authenticate"); res.StatusCode != 403 || who != nil || !strings.Contains(h, `error="insufficient_scope"`) {
+			t.Errorf("%d %+v %s", res.StatusCode, who, h)
 		}
 	})
 }

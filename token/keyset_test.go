@@ -64,7 +64,7 @@ func TestNewKeySetRefuses(t *testing.T) {
 	}{
 		{"no keys", nil},
 		{"OIDC-SE-1 no kid", []token.PrivateKey{{Algorithm: "ES256", Signer: newEC(t)}}},
-		{"FAPI2-SP-5.4.2-3 one kid twice", []token.PrivateKey{good, {ID: "a", Algorithm: "PS256", Signer: newRSA()}}},
+		{"FAPI2-SP-5.4.2-3 FAPI1-ADV-8.9-3 one kid twice", []token.PrivateKey{good, {ID: "a", Algorithm: "PS256", Signer: newRSA()}}},
 		{"no signer", []token.PrivateKey{{ID: "a", Algorithm: "ES256"}}},
 		{"RFC8725-3.1-2 PS256 with an EC key", []token.PrivateKey{{ID: "a", Algorithm: "PS256", Signer: newEC(t)}}},
 		{"RFC8725-3.1-2 ES256 with an RSA key", []token.PrivateKey{{ID: "a", Algorithm: "ES256", Signer: newRSA()}}},

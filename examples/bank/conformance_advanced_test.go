@@ -109,6 +109,17 @@ func (k kind) advancedString() string {
 	return strings.Join(parts, ", ")
 }
 
+// begin makes the request, and has b open it with more besides what is needed.
+func (f *flow) begin(t *testing.T, b *labBrowser, w way, more url.Values) {
+	t.Helper()
+	if f.c.byValue {
+		b.get(t, f.brought(f.object(t, w.object), more))
+		return
+	}
+	f.pushed(t, f.send(t, w))
+	b.get(t, f.address(more))
+}
+
 // brought returns where a browser goes that brings the request, with more
 // beside what is needed.
 func (f *flow) brought(object string, more url.Values) string {

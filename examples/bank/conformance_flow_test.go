@@ -210,17 +210,6 @@ func (f *flow) approve(t *testing.T) {
 	f.approved(t, b)
 }
 
-// begin makes the request, and has b open it with more besides what is needed.
-func (f *flow) begin(t *testing.T, b *labBrowser, w way, more url.Values) {
-	t.Helper()
-	if f.c.byValue {
-		b.get(t, f.brought(f.object(t, w.object), more))
-		return
-	}
-	f.pushed(t, f.send(t, w))
-	b.get(t, f.address(more))
-}
-
 // approved goes on from the first page.
 func (f *flow) approved(t *testing.T, b *labBrowser) {
 	t.Helper()

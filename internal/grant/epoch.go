@@ -7,11 +7,14 @@ import (
 
 // An Epoch is how many amendments of a grant have taken effect. It begins the id
 // of every access token that the grant gives, so that those from before the last
-// amendment can be told from those since, by whoever has the record: exactly,
-// whatever the clocks of several nodes say, and though a token request may have
-// read the grant before the amendment and answer after it.
+// amendment can be told from those since: exactly, whatever the clocks of several
+// nodes say, and though a token request may have read the grant before the
+// amendment and answer after it.
 //
-// In epoch zero an id is random text without a period, as it was before there
+// It ends the version of the grant's record as well, where an API finds it that
+// may look at the record and not into it, see store.Sealed.
+//
+// In epoch zero ids and versions are random text alone, as they were before there
 // were amendments.
 type Epoch int64
 
@@ -32,19 +35,26 @@ func (e Epoch) Gave(tokenID string) bool {
 
 func (e Epoch) prefix() string { return strconv.FormatInt(int64(e), 10) + "." }
 
-// EpochOf returns the epoch of a grant's record, and looks at nothing else in
-// it: what a later release adds does not concern whoever only asks whether a
-// token is good. Without content a record says nothing, and its epoch is zero.
-func EpochOf(record []byte) (Epoch, error) {
-	var e Epoch
-	if len(record) == 0 {
-		return e, nil
+// Version returns a fresh version for a write of the grant in the epoch.
+func (e Epoch) Version() string {
+	if e == 0 {
+		return NewVersion()
 	}
-	err := decode(record, func(field uint64, v value) error {
-		if field == grantEpoch {
-			return v.int((*int64)(&e))
-		}
-		return nil
-	})
-	return e, err
+	return NewVersion() + "-" + strconv.FormatInt(int64(e), 10)
+}
+
+// versionSize is the length of a version without epoch.
+const versionSize = 22
+
+// EpochOf returns the epoch in a version of a grant's record: zero for a version
+// without one, and one that gave no token for what no release has written.
+func EpochOf(version string) Epoch {
+	if len(version) <= versionSize || version[versionSize] != '-' {
+		return 0
+	}
+	n, err := strconv.ParseInt(version[versionSize+1:], 10, 64)
+	if err != nil || n <= 0 {
+		return -1
+	}
+	return Epoch(n)
 }

@@ -2,6 +2,7 @@ package grant_test
 
 import (
 	"errors"
+	"regexp"
 	"testing"
 
 	"github.com/aikagi/aikagi/internal/grant"
@@ -32,24 +33,26 @@ func TestEpoch(t *testing.T) {
 	}
 }
 
-func TestEpochOf(t *testing.T) {
-	full := fullGrant()
-	for _, tt := range []struct {
-		name   string
-		record []byte
-		want   grant.Epoch
-		err    error
-	}{
-		{"amended twice, and a change waits", full.Encode(), full.Epoch, nil},
-		{"never amended, and a change waits", (&grant.Grant{Locator: locator, Pending: &grant.Grant{Epoch: 1}}).Encode(), 0, nil},
-		{"without content", nil, 0, nil},
-		{"with a field of a later release", append((&grant.Grant{Locator: locator, Epoch: 3}).Encode(), 99, 1, 0), 3, nil},
-		{"cut short", full.Encode()[:90], 0, grant.ErrFormat},
-		{"of a later format", []byte{2}, 0, grant.ErrFormat},
-		{"an epoch that is no number", []byte{1, 26, 2, 0x80, 0x80}, 0, grant.ErrFormat},
+// TestEpochOfVersion: the epoch can be read from a version, which is as a Store
+// wants it.
+func TestEpochOfVersion(t *testing.T) {
+	fits := regexp.MustCompile(`^[A-Za-z0-9_-]{22,64}$`)
+	for _, e := range []grant.Epoch{0, 1, 2, 12, 1 << 62} {
+		a, b := e.Version(), e.Version()
+		if a == b || !fits.MatchString(a) || grant.EpochOf(a) != e {
+			t.Errorf("epoch %d: versions %s and %s", e, a, b)
+		}
+	}
+	const plain = "-7VcuKFXpX_L_Blncb57b-" // of an earlier release
+	for version, want := range map[string]grant.Epoch{
+		"": 0, "1": 0, plain: 0, plain + "-1": 1, plain + "-": -1, plain + "-x": -1, plain + "-0": -1, plain + "--1": -1, plain + "-99999999999999999999": -1,
 	} {
-		if got, err := grant.EpochOf(tt.record); got != tt.want && err == nil || !errors.Is(err, tt.err) {
-			t.Errorf("%s: %d, %v", tt.name, got, err)
+		got := grant.EpochOf(version)
+		if got != want {
+			t.Errorf("%s is of epoch %d, want %d", version, got, want)
+		}
+		if got < 0 && (got.Gave("1.a") || got.Gave("a") || got.Gave("")) {
+			t.Errorf("%s gave a token", version)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func TestOpenIDClient(t *testing.T) {
 	}
 }
 
-// install puts drive.mjs and the packages it needs, as package-lock.json pins
+// install puts drive.mjs with its party.mjs and the packages it needs, as package-lock.json pins
 // them, into a directory of their own. Without Node.js or the packages the test
 // is skipped, and says so.
 func install(t *testing.T) string {
@@ -89,7 +89,7 @@ func install(t *testing.T) string {
 		}
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"drive.mjs", "package.json", "package-lock.json"} {
+	for _, name := range []string{"drive.mjs", "party.mjs", "package.json", "package-lock.json"} {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
