@@ -310,7 +310,7 @@ func TestUKMetadata(t *testing.T) {
 			change func(*fintech)
 			want   []string
 		}{
-			{"self_signed_tls_client_auth", func(f *fintech) { f.AuthMethod = "self_signed_tls_client_auth" }, []string{"FAPI1-ADV-5.2.2-14"}},
+			{"self_signed_tls_client_auth", func(f *fintech) { f.AuthMethod = "self_signed_tls_client_auth" }, []string{"FAPI1-ADV-5.2.2-14", "RFC8705-2.2-1"}},
 			{"code", func(f *fintech) { f.ResponseTypes, f.GrantTypes = []string{"code"}, f.GrantTypes[:3] }, []string{"FAPI1-ADV-5.2.2-2", "UK-SEC-1"}},
 			{"code as well", func(f *fintech) { f.ResponseTypes = []string{"code", "code id_token"} }, []string{"FAPI1-ADV-5.2.2-2"}},
 			{"code by default", func(f *fintech) { f.ResponseTypes, f.GrantTypes = nil, f.GrantTypes[:3] }, []string{"UK-SEC-1"}},
