@@ -40,7 +40,7 @@ func (in *Interaction) grantOf(d Decision) string {
 	if d.Deny != "" {
 		d.Grant = ""
 	}
-	return cmp.Or(d.Grant, in.request.Amends, in.grantKey())
+	return cmp.Or(d.Grant, in.request.Amends, in.place)
 }
 
 // amendable returns the grant called id, if the customer called subject may

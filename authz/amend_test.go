@@ -697,6 +697,27 @@ func TestAmendmentOutage(t *testing.T) {
 		}
 	})
 
+	t.Run("GM-6-2 the first code is redeemed between the two writes", func(t *testing.T) {
+		r, fails, _ := start(t)
+		first := r.f.code(r.b)
+		r.id = r.b.lastEvent().Grant
+		*fails = func(op, key string) error {
+			if op == "Replace" && key == r.id {
+				*fails = nil
+				r.takes(r.f.mustToken(r.b, r.f.redeemable(first)))
+			}
+			return nil
+		}
+		change := r.amends(r.wider(), r.anew())
+		if !r.works() {
+			t.Error("the tokens of the first code do not work")
+		}
+		r.takes(r.f.mustToken(r.b, r.f.redeemable(change)))
+		if !r.works() {
+			t.Error("the tokens of the change do not work")
+		}
+	})
+
 	t.Run("GM-6-2 another write when its code is redeemed: the code is still there", func(t *testing.T) {
 		r, fails, memory := start(t)
 		code := r.amends(r.wider(), r.anew())

@@ -143,7 +143,12 @@ var brazilRules = []rule{
 	}},
 	needsACR("BR-6", brazilLoA2),
 	needsTokenLife("BR-12", brazilTokenLeast, 15*time.Minute),
-	needsRequestLife("BR-18", time.Minute, 10*time.Minute-time.Second),
+	{id: "BR-18", remedy: "let request URIs live 60 seconds or more", about: withPages, server: func(_ *policy, c *Config) string {
+		if c.RequestLifetime < time.Minute {
+			return "RequestLifetime is " + c.RequestLifetime.String()
+		}
+		return ""
+	}},
 
 	// What a client registered.
 	like("FAPI2-SP-5.3.2.1-6", "BR-21").remedied("register private_key_jwt"),

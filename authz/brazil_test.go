@@ -141,6 +141,7 @@ func TestBrazilRequests(t *testing.T) {
 		{"BR-9 no id", scoped("openid accounts consent:"), "invalid_scope", "BR-9"},
 		{"BR-9 no namespace", scoped("openid accounts consent:C1DD33123"), "invalid_scope", "BR-9"},
 		{"BR-9 a namespace and no name", scoped("openid accounts consent:urn:bancoex:"), "invalid_scope", "BR-9"},
+		{"BR-9 a namespace of 33 characters", scoped("openid accounts consent:urn:" + strings.Repeat("b", 33) + ":C1"), "invalid_scope", "BR-9"},
 		{"BR-9 a name that no URL has", scoped("openid accounts consent:urn:bancoex:C1{DD}"), "invalid_scope", "BR-9"},
 		{"BR-9 a fragment", scoped("openid accounts consent:" + bancoex + "#2"), "invalid_scope", "BR-9"},
 		{"BR-9 257 characters", scoped("openid accounts consent:urn:bancoex:" + strings.Repeat("C", 257-len("urn:bancoex:"))), "invalid_scope", "BR-9"},
@@ -167,6 +168,7 @@ func TestBrazilRequests(t *testing.T) {
 		{"BR-9 as it should be", func(m, int64) {}},
 		{"BR-9 in another order, and twice the same", scoped("consent:" + bancoex + " accounts  openid consent:" + bancoex)},
 		{"BR-9 256 characters", scoped("openid accounts consent:urn:bancoex:" + strings.Repeat("C", 256-len("urn:bancoex:")))},
+		{"BR-9 a namespace of 32 characters", scoped("openid accounts consent:urn:" + strings.Repeat("b", 32) + ":C1")},
 		{"BR-9 all that URLs have", scoped("openid accounts consent:urn:banco-x:a/b.c_d~e!$&'()*+,;=:@%2F")},
 		{"BR-14 by form_post", setClaim("response_mode", "form_post")},
 		{"BR-3 BR-27 claims, acr essential without values", setClaim("claims", m{"id_token": m{"acr": m{"essential": true}}})},
@@ -368,6 +370,11 @@ func TestBrazilMetadata(t *testing.T) {
 		{"BR-12 OV-8 901 seconds", func(c *authz.Config) { c.AccessTokenLifetime = 901 * time.Second }, []string{"BR-12"}},
 		{"BR-12 900 seconds", func(c *authz.Config) { c.AccessTokenLifetime = 900 * time.Second }, nil},
 		{"BR-18 59 seconds", func(c *authz.Config) { c.RequestLifetime = 59 * time.Second }, []string{"BR-18"}},
+		{"PAR-2.2-1 ten minutes", func(c *authz.Config) { c.RequestLifetime = 10 * time.Minute }, []string{"PAR-2.2-1"}},
+		{"PAR-2.2-1 ten minutes for a time", func(c *authz.Config) {
+			c.RequestLifetime = 10 * time.Minute
+			c.Waivers = []authz.Waiver{{Rule: "PAR-2.2-1", Clients: []string{"*"}, Reason: "slow pages", Expires: c.Now().AddDate(0, 1, 0)}}
+		}, nil},
 		{"BR-18 60 seconds", func(c *authz.Config) { c.RequestLifetime = 60 * time.Second }, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

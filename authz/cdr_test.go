@@ -19,6 +19,7 @@ import (
 
 	"github.com/aikagi/aikagi/authz"
 	"github.com/aikagi/aikagi/mtls"
+	"github.com/aikagi/aikagi/store/storetest"
 	"github.com/aikagi/aikagi/token"
 )
 
@@ -686,6 +687,24 @@ func TestCDREnds(t *testing.T) {
 			t.Error("the arrangement has ended")
 		}
 	})
+	t.Run("CDR-19 who hangs up has ended it all the same", func(t *testing.T) {
+		leave := func() {}
+		b, f, _ := australia(t, func(c *authz.Config) {
+			c.Store = &storetest.Faulty{Store: c.Store, LoseReply: func(op, _ string) bool {
+				if op == "Create" { // the assertion's jti, the last step before
+					leave()
+				}
+				return false
+			}}
+		})
+		got := f.arranged(t, b, m{"sharing_duration": 3600}, b.consumer())
+		r := f.request("/arrangements/revoke", f.authenticate(b, arrangement(got["cdr_arrangement_id"])))
+		ctx, cancel := context.WithCancel(t.Context())
+		leave = cancel
+		b.do(r.WithContext(ctx))
+		leave = func() {}
+		inactive(t, f.introspect(b, got["refresh_token"].(string)))
+	})
 	t.Run("CDR-19 not authenticated, and not a form by POST", func(t *testing.T) {
 		got := start(t)
 		v := f.authenticate(b, arrangement(got["cdr_arrangement_id"]))
@@ -935,8 +954,53 @@ func TestCDRWithdrawal(t *testing.T) {
 			if kind := b.lastEvent().Kind; (kind == "withdrawal_notified") != tt.ok {
 				t.Errorf("event %s", kind)
 			}
+			seen := map[any]bool{} // a recipient that took the first try takes none of its JWTs again
+			for _, told := range *all {
+				for _, jwt := range []string{told.bearer, told.form.Get("cdr_arrangement_jwt")} {
+					jti := claimsOf(t, jwt)["jti"]
+					if seen[jti] {
+						t.Error("a JWT is sent twice")
+					}
+					seen[jti] = true
+				}
+			}
 		})
 	}
+	t.Run("CDR-20 also once the profile is retired", func(t *testing.T) {
+		b, f, all := start(t, 204)
+		c := b.config
+		c.Profiles = append(slices.Clone(c.Profiles), authz.FAPI2Security)
+		c.Retire = map[authz.Profile]time.Time{authz.AustraliaCDR: b.clock.Now().Add(-time.Second)}
+		srv, err := authz.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := srv.NotifyWithdrawal(t.Context(), f.ID, "brand-1", "gs2qigeDzbvR0gOeOcnJ4feS9-M3bPuhnxopKANlKufk"); err != nil || len(*all) != 1 {
+			t.Errorf("%v after %d tries", err, len(*all))
+		}
+	})
+	t.Run("CDR-20 also when the customer's browser has left", func(t *testing.T) {
+		b, f, all := start(t, 204)
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		if err := b.srv.NotifyWithdrawal(ctx, f.ID, "brand-1", "gs2qigeDzbvR0gOeOcnJ4feS9-M3bPuhnxopKANlKufk"); err != nil || len(*all) != 1 {
+			t.Errorf("%v after %d tries", err, len(*all))
+		}
+	})
+	t.Run("CDR-20 OV-24 not a client of another profile", func(t *testing.T) {
+		b, f, all := start(t, 204)
+		modern := keyClient("kakeibo")
+		modern.Profile, modern.Metadata = authz.FAPI2Security, f.Metadata
+		c := b.config
+		c.Profiles, c.Clients = append(slices.Clone(c.Profiles), authz.FAPI2Security), &registry{c: modern.Client}
+		srv, err := authz.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := srv.NotifyWithdrawal(t.Context(), modern.ID, "brand-1", "gs2qigeDzbvR0gOeOcnJ4feS9-M3bPuhnxopKANlKufk"); err == nil || len(*all) != 0 {
+			t.Errorf("%v after %d tries", err, len(*all))
+		}
+	})
 	t.Run("CDR-20 nobody to tell", func(t *testing.T) {
 		b, f, all := start(t, 204)
 		const id = "gs2qigeDzbvR0gOeOcnJ4feS9-M3bPuhnxopKANlKufk"

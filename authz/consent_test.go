@@ -2,9 +2,11 @@ package authz_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -125,6 +127,64 @@ func TestConsentOutage(t *testing.T) {
 	})
 }
 
+// TestConsentNarrowed: what the customer has approved, and not all that was
+// asked, is what the bank is asked about from then on.
+func TestConsentNarrowed(t *testing.T) {
+	f := emiratiClient("aggregator")
+	var asked []authz.ConsentRequest
+	b := newBank(t, clients(f), emirati(func(r authz.ConsentRequest) string {
+		asked = append(asked, r)
+		return ""
+	}))
+	d := b.approval()
+	d.Scopes, d.Details = []string{"accounts"}, []json.RawMessage{}
+	res, err := (&browser{b: b}).decide(f, object(t, f.pushed(b, f.services(b)))["request_uri"].(string), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, got := f.token(b, f.redeemable(location(t, res).Get("code"))); status != 200 {
+		t.Fatalf("%d %v", status, got)
+	}
+	t.Run("UAE-5 less than was asked", func(t *testing.T) {
+		if len(asked) != 3 || len(asked[0].Details) != 1 || len(asked[0].Scopes) != 2 {
+			t.Fatalf("%+v", asked)
+		}
+		for _, r := range asked[1:] {
+			if len(r.Details) != 0 || !slices.Equal(r.Scopes, d.Scopes) {
+				t.Errorf("%+v", r)
+			}
+		}
+	})
+}
+
+// TestConsentAmending: a new consent for a grant that the client has.
+func TestConsentAmending(t *testing.T) {
+	f := keyClient("aisp").british()
+	var asked []authz.ConsentRequest
+	b := newBank(t, clients(f), british(nil), func(c *authz.Config) {
+		c.Consent = func(_ context.Context, r authz.ConsentRequest) (string, error) {
+			asked = append(asked, r)
+			return "", nil
+		}
+	})
+	approve := func(d authz.Decision) {
+		back := f.back(t, (&browser{b: b}).decideAt(f.byValue(f.intending(b)), d))
+		if status, got := f.token(b, f.redeems(back)); status != 200 {
+			t.Fatalf("%d %v", status, got)
+		}
+	}
+	approve(b.strongly())
+	d := b.strongly()
+	d.Grant, asked = asked[1].GrantID, nil
+	b.clock.Advance(time.Second) // or the request is the one before
+	approve(d)
+	t.Run("UK-SEC-5 GM-6-2 the bank is told which", func(t *testing.T) {
+		if len(asked) != 3 || asked[1].GrantID != d.Grant || asked[2].GrantID != d.Grant {
+			t.Errorf("%+v", asked)
+		}
+	})
+}
+
 // TestConsentUsedUp: a consent that is good for one code, as a payment's is, and
 // a code that is presented again.
 func TestConsentUsedUp(t *testing.T) {
@@ -184,6 +244,35 @@ func TestConsentRevoked(t *testing.T) {
 		}
 		if res := (&browser{b: b}).openPage(signed.Clone(t.Context())); res.StatusCode < 400 {
 			t.Errorf("the same object again: %d", res.StatusCode)
+		}
+	})
+}
+
+// TestConsentBefore: what a client was granted before it came under a region
+// rests on no consent by name, and the bank finds it by the grant.
+func TestConsentBefore(t *testing.T) {
+	s := newKeyServer(t)
+	f := brazilian(s, "receptora")
+	f.Profile = authz.FAPI1Advanced
+	var asked []authz.ConsentRequest
+	b := newBank(t, clients(f), inBrazil(s, func(r authz.ConsentRequest) string {
+		asked = append(asked, r)
+		return ""
+	}), func(c *authz.Config) { c.Profiles = append(c.Profiles, authz.FAPI1Advanced) })
+	back := fragment(t, (&browser{b: b}).decideAt(f.byPush(b, challengedClaims(f.asks(b, f.wants()))), b.sim()))
+	id := b.lastEvent().Grant
+	status, got := f.token(b, f.redeemable(back.Get("code")))
+	if status != 200 || asked != nil {
+		t.Fatalf("%d %v, asked %v", status, got, asked)
+	}
+	f.Profile = authz.OpenFinanceBrasil
+	t.Run("CONF-1 BR-9 no scope is made of it", func(t *testing.T) {
+		status, again := f.token(b, refreshed(got["refresh_token"]))
+		if status != 200 || again["scope"] != "openid accounts" {
+			t.Errorf("%d %v", status, again)
+		}
+		if len(asked) != 1 || asked[0].Step != "refresh" || asked[0].ID != "" || asked[0].GrantID != id {
+			t.Errorf("%+v", asked)
 		}
 	})
 }

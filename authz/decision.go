@@ -70,7 +70,9 @@ type Decision struct {
 	//
 	// All of this Decision takes the place of the old one when the client
 	// redeems the code: until then, and if it never does, the old tokens work as
-	// before, and afterwards none of them does. The grant's id stays.
+	// before, and [Grants.Get] shows the grant as it was. Afterwards none of them
+	// does, at every API that asks as after [Grants.Revoke]. The grant's id stays.
+	// Of several approvals that were not redeemed the last one counts.
 	Grant string
 }
 
@@ -191,7 +193,7 @@ func (in *Interaction) claim(ctx context.Context, g *grant.Grant, old *kept) err
 		err = in.amend(ctx, g, old)
 	}
 	if err != nil {
-		if undo := s.forget(ctx, in.grantKey()); undo != nil {
+		if undo := s.forget(ctx, in.place); undo != nil {
 			return undo
 		}
 		return err
@@ -207,8 +209,8 @@ func (in *Interaction) claim(ctx context.Context, g *grant.Grant, old *kept) err
 // waits no more, there was a grant that has been revoked while this decision was
 // under way, and it stays revoked.
 func (in *Interaction) undecided(ctx context.Context) error {
-	_, err := in.server.request(ctx, in.request.Locator)
-	if errors.Is(err, errDeadRequest) {
+	waits, err := in.server.requestWaits(ctx, in.request.Locator)
+	if err == nil && !waits {
 		return errDecided
 	}
 	return err
@@ -310,17 +312,12 @@ func (in *Interaction) grant(d Decision, code grant.Secret) *grant.Grant {
 	return g
 }
 
-// grantKey is GrantID, which the host cannot replace.
-func (in *Interaction) grantKey() string {
-	return in.request.Locator.Key(grant.KindGrant, in.server.config.Issuer)
-}
-
 // record returns the record of g, which is kept as long as the request is,
 // and until the last token from g has expired.
 func (in *Interaction) record(g *grant.Grant) store.Record {
 	s := in.server
 	rec := store.Record{
-		Key:     in.grantKey(),
+		Key:     in.place,
 		Version: grant.NewVersion(),
 		Value:   g.Encode(),
 		Expires: in.request.Expires.Add(s.config.InteractionLifetime),

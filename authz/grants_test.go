@@ -236,6 +236,23 @@ func TestGrantsOthers(t *testing.T) {
 			t.Errorf("%v %v", page, err)
 		}
 	})
+	t.Run("CONF-1 nor another brand's", func(t *testing.T) {
+		gs := brand
+		gs.Lister = lying{b.config.Store.(store.Lister)}
+		page, err := gs.BySubject(t.Context(), customer, "", 10)
+		if err != nil || len(page) != 0 {
+			t.Errorf("%v %v", page, err)
+		}
+	})
+	t.Run("what can be no grant's id is not looked up", func(t *testing.T) {
+		gs := b.office()
+		gs.Store = away{}
+		for _, other := range []string{"", "r" + id[1:], id + "A", id[1:]} {
+			if _, err := gs.Get(t.Context(), other); !errors.Is(err, authz.ErrNoGrant) {
+				t.Errorf("%q: %v", other, err)
+			}
+		}
+	})
 	t.Run("a store that is away is no missing grant", func(t *testing.T) {
 		gs := b.office()
 		gs.Store = away{}
@@ -257,4 +274,106 @@ type away struct{ store.Store }
 
 func (away) Get(context.Context, string) (store.Record, error) {
 	return store.Record{}, errors.New("out of reach")
+}
+
+// TestGrantsPages: a page is full, whatever has ended in between.
+func TestGrantsPages(t *testing.T) {
+	f := keyClient("kakeibo")
+	b := newBank(t, clients(f))
+	gs := b.office()
+	var want []string
+	for i := range 9 {
+		d := b.approval()
+		d.Expires = b.clock.Now().Add(time.Hour)
+		if i%3 == 0 {
+			d.Expires = b.clock.Now().Add(48 * time.Hour)
+		}
+		id, _ := f.granted(b, d)
+		if i%3 == 0 {
+			want = append(want, id)
+		}
+	}
+	slices.Sort(want)
+	b.clock.Advance(time.Hour)
+	for _, limit := range []int{1, 2, 3, 4} {
+		t.Run("RFC9700-4.14.2-2", func(t *testing.T) {
+			got := all(t, func(after string, limit int) ([]*authz.Grant, error) {
+				page, err := gs.BySubject(t.Context(), customer, after, limit)
+				if len(page) > limit {
+					t.Errorf("a page of %d, and %d were asked for", len(page), limit)
+				}
+				return page, err
+			}, limit)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("by %d: %s", limit, diff)
+			}
+		})
+	}
+}
+
+// TestGrantsEnded: what has ended is no grant, and is not left to be amended.
+func TestGrantsEnded(t *testing.T) {
+	f := keyClient("kakeibo")
+	b := newBank(t, clients(f), func(c *authz.Config) { c.GrantLifetime = 0 })
+	gs := b.office()
+	for name, grant := range map[string]func() string{
+		"its access token has expired": func() string { id, _ := f.granted(b, b.approval()); return id },
+		"its code has expired":         func() string { f.code(b); return b.lastEvent().Grant },
+	} {
+		t.Run("GM-5-3 "+name, func(t *testing.T) {
+			id := grant()
+			if _, err := gs.Get(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+			b.clock.Advance(24 * time.Hour)
+			if _, err := gs.Get(t.Context(), id); !errors.Is(err, authz.ErrNoGrant) {
+				t.Errorf("%v", err)
+			}
+			if err := gs.Revoke(t.Context(), id); !errors.Is(err, authz.ErrNoGrant) {
+				t.Errorf("%v", err)
+			}
+			if _, err := b.config.Store.Get(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("it is kept: %v", err)
+			}
+		})
+	}
+}
+
+// TestGrantsHangUp: whoever ends a grant may leave.
+func TestGrantsHangUp(t *testing.T) {
+	f := keyClient("kakeibo")
+	b := newBank(t, clients(f))
+	id, _ := f.granted(b, b.approval())
+	gs := b.office()
+	ctx, cancel := context.WithCancel(t.Context())
+	gs.Store = hungUp{b.config.Store, cancel}
+	t.Run("FAPI2-SP-5.3.4-3 it ends all the same, and is told", func(t *testing.T) {
+		if err := gs.Revoke(ctx, id); err != nil {
+			t.Error(err)
+		}
+		if e := b.lastEvent(); e.Kind != "grant_revoked" || e.Issuer != issuer || !e.Time.Equal(b.clock.Now()) || e.Endpoint != "grants" {
+			t.Errorf("%+v", e)
+		}
+		if _, err := b.office().Get(t.Context(), id); !errors.Is(err, authz.ErrNoGrant) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// hungUp is a store whose caller leaves once it has read.
+type hungUp struct {
+	store.Store
+	leave func()
+}
+
+func (s hungUp) Get(ctx context.Context, key string) (store.Record, error) {
+	defer s.leave()
+	return s.Store.Get(ctx, key)
+}
+
+func (s hungUp) Delete(ctx context.Context, key string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return s.Store.Delete(ctx, key)
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aikagi/aikagi/internal/grant"
@@ -83,6 +84,7 @@ type Interaction struct {
 	asked   askedClaims
 	client  *caller // Client, which the host cannot replace
 	request *grant.Request
+	place   string    // the key of the grant that an approval makes, which only one decision takes
 	started time.Time // when this browser loaded the first page
 }
 
@@ -107,10 +109,8 @@ func (s *Server) interaction(c *caller, req *grant.Request) (*Interaction, error
 	if c.checkResponse(responseOf(req)) != nil {
 		return nil, refuse("RFC9126-7.4-1", invalidRequest, "response_type or response_mode is no longer registered")
 	}
-	for _, scope := range req.Scopes {
-		if _, err := s.scopes(c.Client, scope); err != nil {
-			return nil, refuse("RFC9126-7.4-1", invalidRequest, "scope is no longer registered")
-		}
+	if registered := strings.Fields(c.Scope); slices.ContainsFunc(req.Scopes, func(scope string) bool { return !s.allows(registered, scope) }) {
+		return nil, refuse("RFC9126-7.4-1", invalidRequest, "scope is no longer registered")
 	}
 	if err := s.stillOffered(c.Client, req); err != nil {
 		return nil, err
@@ -120,8 +120,9 @@ func (s *Server) interaction(c *caller, req *grant.Request) (*Interaction, error
 		return nil, err
 	}
 	asked = c.mayHear(asked)
+	place := req.Locator.Key(grant.KindGrant, s.config.Issuer)
 	return &Interaction{
-		GrantID:      cmp.Or(req.Amends, req.Locator.Key(grant.KindGrant, s.config.Issuer)),
+		GrantID:      cmp.Or(req.Amends, place),
 		Amends:       req.Amends,
 		Client:       c.Client,
 		Scopes:       slices.Clone(req.Scopes),
@@ -142,6 +143,7 @@ func (s *Server) interaction(c *caller, req *grant.Request) (*Interaction, error
 		asked:     asked,
 		client:    c,
 		request:   req,
+		place:     place,
 	}, nil
 }
 

@@ -42,13 +42,19 @@ func (s *Server) current(c *Client, granted []string) ([]string, error) {
 func (s *Server) remaining(c *Client, p privileges) (privileges, error) {
 	registered := strings.Fields(c.Scope)
 	p.scopes = slices.DeleteFunc(slices.Clone(p.scopes), func(scope string) bool {
-		return !slices.Contains(s.config.Scopes, scope) || !slices.Contains(registered, scope)
+		return !s.allows(registered, scope)
 	})
 	p.details = slices.DeleteFunc(p.details, func(d detail) bool { return !c.mayAsk(d.Name) })
 	if len(p.scopes) == 0 && len(p.details) == 0 {
 		return p, refuse("RFC6749-5.2-3", invalidScope, "nothing of the grant is registered any more")
 	}
 	return p, nil
+}
+
+// allows reports whether the server offers scope, and it is among those that a
+// client has registered.
+func (s *Server) allows(registered []string, scope string) bool {
+	return slices.Contains(s.config.Scopes, scope) && slices.Contains(registered, scope)
 }
 
 // narrow returns the part of what was granted that the access token is to have:

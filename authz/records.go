@@ -56,12 +56,26 @@ func (s records) forget(ctx context.Context, key string) error {
 
 // grantAt returns the approved grant at l, or nil if there is none any more.
 func (s records) grantAt(ctx context.Context, l grant.Locator) (*kept, error) {
-	return s.grantOf(ctx, l.Key(grant.KindGrant, s.issuer))
+	return s.readGrant(ctx, l.Key(grant.KindGrant, s.issuer))
 }
 
-// grantOf is grantAt by the grant's public id.
+// grantOf is grantAt by the grant's public id. Ids of several issuers may lead to
+// records in one store, and another issuer's grant is none here.
 func (s records) grantOf(ctx context.Context, id string) (*kept, error) {
-	rec, err := s.store.Get(ctx, id)
+	g, err := s.readGrant(ctx, id)
+	if err != nil || g == nil || !s.own(g) {
+		return nil, err
+	}
+	return g, nil
+}
+
+// own reports whether g was approved at this issuer.
+func (s records) own(g *kept) bool {
+	return g.Locator.Key(grant.KindGrant, s.issuer) == g.record.Key
+}
+
+func (s records) readGrant(ctx context.Context, key string) (*kept, error) {
+	rec, err := s.store.Get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -85,6 +99,19 @@ func (s records) revoke(ctx context.Context, g *kept) error {
 		return err
 	}
 	return s.forget(ctx, g.record.Key)
+}
+
+// requestWaits reports whether the request at l waits for a decision.
+func (s records) requestWaits(ctx context.Context, l grant.Locator) (bool, error) {
+	rec, err := s.store.Get(ctx, l.Key(grant.KindRequest, s.issuer))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	decided, err := grant.IsDecided(rec.Value)
+	return !decided, err
 }
 
 // endRequest makes sure that nobody can decide the request at l any more. One

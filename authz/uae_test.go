@@ -270,6 +270,21 @@ func TestUAEMetadata(t *testing.T) {
 			t.Errorf("%v, want %v", rules, want)
 		}
 	})
+	t.Run("UAE-5 a client of its own account needs no types of details", func(t *testing.T) {
+		f := emiratiClient("aggregator")
+		f.GrantTypes, f.RedirectURIs, f.DetailsTypes = []string{"client_credentials"}, nil, nil
+		if err := newBank(t, clients(f), emirati(nil)).srv.CheckClient(f.Client); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("UAE-9 no service is offered", func(t *testing.T) {
+		c := newBank(t, nil, emirati(nil)).config
+		c.Scopes, c.DetailsTypes = []string{"openid"}, nil
+		_, err := authz.New(c)
+		if d := cmp.Diff([]string{"UAE-9"}, rules(t, err)); d != "" {
+			t.Error(d)
+		}
+	})
 	t.Run("UAE-9 UAE-11 the document", func(t *testing.T) {
 		b := newBank(t, nil, emirati(nil))
 		d := objectAt(t, b, wellKnown)

@@ -103,6 +103,7 @@ func TestUKRequests(t *testing.T) {
 		{"UK-SEC-3 a number", value(58923), "UK-SEC-3"},
 		{"UK-SEC-3 empty", value(""), "UK-SEC-3"},
 		{"UK-SEC-3 with a space", value("a b"), "UK-SEC-3"},
+		{"UK-SEC-3 beyond ASCII", value("urn:bank:intent:ü"), "UK-SEC-3"},
 		{"UK-SEC-3 too long", value(strings.Repeat("x", 256)), "UK-SEC-3"},
 		{"UK-SEC-5 unknown", value("urn:bank:intent:0"), "UK-SEC-5"},
 		{"CT-26 UK-SEC-5 another client's", value("urn:bank:intent:pisp"), "UK-SEC-5"},
@@ -176,6 +177,14 @@ func TestUKFlow(t *testing.T) {
 				}
 				if front[refreshExpiry] != nil {
 					t.Errorf("in the front channel: %v", front)
+				}
+			})
+			t.Run("UK-SEC-14 the intent is no scope", func(t *testing.T) {
+				access, refresh := f.introspect(b, got["access_token"].(string)), f.introspect(b, got["refresh_token"].(string))
+				for _, scope := range []any{got["scope"], claimsOf(t, got["access_token"].(string))["scope"], access["scope"], refresh["scope"]} {
+					if scope != "openid accounts" {
+						t.Errorf("scope is %v", scope)
+					}
 				}
 			})
 			t.Run("UK-SEC-4 userinfo has the intent", func(t *testing.T) {

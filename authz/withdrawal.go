@@ -43,7 +43,7 @@ func (s *Server) NotifyWithdrawal(ctx context.Context, clientID, brandID, grantI
 
 // tellWithdrawal tells the client that ev names of the grant that ev names.
 func (s *Server) tellWithdrawal(ctx context.Context, ev *Event, brandID string) error {
-	c, err := s.shownClient(ctx, ev.Client)
+	c, err := s.registered(ctx, ev.Client) // also one whose profile was retired
 	if err != nil {
 		return err
 	}
@@ -57,19 +57,20 @@ func (s *Server) tellWithdrawal(ctx context.Context, ev *Event, brandID string) 
 		return errors.New("the client has no recipient_base_uri")
 	}
 	to := strings.TrimSuffix(base, "/") + pathArrangements
-	bearer, err := s.asBrand(ctx, c, brandID, to)
-	if err != nil {
-		return err
+	tell := func() error { // a JWT is taken once, be its answer lost
+		bearer, err := s.asBrand(ctx, c, brandID, to)
+		if err != nil {
+			return err
+		}
+		jwt, err := s.asBrand(ctx, c, brandID, to, [2]string{name, ev.Grant})
+		if err != nil {
+			return err
+		}
+		return s.outward.PostFormAs(ctx, to, bearer, url.Values{"cdr_arrangement_jwt": {jwt}})
 	}
-	jwt, err := s.asBrand(ctx, c, brandID, to, [2]string{name, ev.Grant})
-	if err != nil {
-		return err
-	}
-	body := url.Values{"cdr_arrangement_jwt": {jwt}}
-	err = s.outward.PostFormAs(ctx, to, bearer, body)
-	if errors.Is(err, fetch.ErrTemporary) {
+	if err = tell(); errors.Is(err, fetch.ErrTemporary) {
 		pause(ctx, s.retryIn)
-		err = s.outward.PostFormAs(ctx, to, bearer, body)
+		err = tell()
 	}
 	return err
 }

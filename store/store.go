@@ -21,7 +21,8 @@ type Record struct {
 
 	// Version is chosen by the library, a fresh one for every write: at most
 	// 64 bytes of [A-Za-z0-9_-]. Case counts, here and in Key, whatever a
-	// database's collation says.
+	// database's collation says. Get returns it as it was given: an API that
+	// cannot open Value reads from it whether a grant was amended.
 	Version string
 
 	// Value is opaque, at most 64 KiB, which a Store must have room for and of

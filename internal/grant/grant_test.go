@@ -217,6 +217,23 @@ func TestRoundTrip(t *testing.T) {
 	allSet(t, reflect.ValueOf(*r), "Request")
 }
 
+// TestIsDecided: what is read of a request in passing is what is read of all of
+// it.
+func TestIsDecided(t *testing.T) {
+	r := fullRequest()
+	for _, decided := range []bool{true, false} {
+		r.Decided = decided
+		if got, err := grant.IsDecided(r.Encode()); got != decided || err != nil {
+			t.Errorf("%t, %v, want %t", got, err, decided)
+		}
+	}
+	for _, b := range [][]byte{nil, {2}, r.Encode()[:20]} {
+		if _, err := grant.IsDecided(b); !errors.Is(err, grant.ErrFormat) {
+			t.Errorf("%x: %v", b, err)
+		}
+	}
+}
+
 func allSet(t *testing.T, v reflect.Value, path string, except ...string) {
 	t.Helper()
 	for i := range v.NumField() {

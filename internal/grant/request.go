@@ -111,6 +111,18 @@ func (r *Request) Encode() []byte {
 	return e.b
 }
 
+// IsDecided reads no more than Decided of what [Request.Encode] wrote, or
+// returns [ErrFormat].
+func IsDecided(b []byte) (decided bool, err error) {
+	err = decode(b, func(field uint64, v value) error {
+		if field == requestDecided {
+			return v.bool(&decided)
+		}
+		return nil
+	})
+	return decided, err
+}
+
 // DecodeRequest reads what [Request.Encode] wrote, or returns [ErrFormat].
 func DecodeRequest(b []byte) (*Request, error) {
 	r := new(Request)
