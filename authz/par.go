@@ -11,8 +11,10 @@ import (
 	"github.com/aikagi/aikagi/store"
 )
 
-// maxRecord limits what a [store.Record] holds, in bytes.
-const maxRecord = 64 << 10
+// maxRecord limits the request that a [store.Record] holds, in bytes. Of the
+// 64 KiB that every store takes, [store.Sealed] needs some hundred bytes, and
+// the grant that follows adds to what was asked for who approved it, and how.
+const maxRecord = 60 << 10
 
 // requestURIPrefix begins every request_uri (RFC 9126, 2.2).
 const requestURIPrefix = "urn:ietf:params:oauth:request_uri:"

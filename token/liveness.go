@@ -32,14 +32,22 @@ func (v *Verifier) alive(ctx context.Context, a *Access) error {
 	return granted
 }
 
-// stands checks that the grant is there and has not ended. Stores forget late,
-// so the record's expiry counts, by our clock.
+// stands checks that the grant is there, has not ended, and is the one from
+// which the token was issued: not the mark of a denial in its place. Stores
+// forget late, so the record's expiry counts, by our clock.
 func (v *Verifier) stands(ctx context.Context, grantID string) error {
 	rec, err := v.config.Liveness.Get(ctx, grantID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("token: grant: %w", err)
 	}
 	if err != nil || !v.config.Now().Before(rec.Expires) {
+		return errRevoked()
+	}
+	g, err := grant.Decode(rec.Value)
+	if err != nil {
+		return fmt.Errorf("token: grant: %w", err)
+	}
+	if !g.HasIssued() {
 		return errRevoked()
 	}
 	return nil

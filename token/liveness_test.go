@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aikagi/aikagi/internal/grant"
 	"github.com/aikagi/aikagi/store"
 	"github.com/aikagi/aikagi/token"
 )
@@ -27,13 +28,52 @@ func denyKey(iss, jti string) string {
 	return "d" + b64.EncodeToString(sum[:])
 }
 
+// issued is the record of a grant from which tokens were issued.
+var issued = (&grant.Grant{Client: "kakeibo", Subject: "u-5b1e9d", Code: grant.Code{Claim: "1"}}).Encode()
+
+// TestGrantInPlace: what stands where the token's grant stood before it was
+// revoked does not make the token good.
+func TestGrantInPlace(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		value  []byte
+		status int // 0: accepted
+	}{
+		{"FAPI2-SP-5.3.4-3 a grant whose code was redeemed", issued, 0},
+		{"FAPI2-SP-5.3.4-3 a grant with a refresh token from elsewhere", (&grant.Grant{Refresh: grant.Digest{1}}).Encode(), 0},
+		{"FAPI2-SP-5.3.4-3 a grant from which nothing was issued yet", new(grant.Grant).Encode(), 401},
+		{"FAPI2-SP-5.3.4-3 the mark of a denial", (&grant.Grant{Denied: true}).Encode(), 401},
+		{"FAPI2-SP-5.3.4-3 what cannot be read", []byte("?"), 503},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &store.Memory{Now: clock}
+			if err := s.Create(t.Context(), store.Record{Key: grantID, Version: "1", Value: tt.value, Expires: now.Add(time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+			a := good(t)
+			claim("grant_id", grantID)(a)
+			a.config = func(c *token.VerifierConfig) { c.Liveness = s }
+			_, err := a.try(t)
+			switch e := (*token.Error)(nil); {
+			case tt.status == 0 && err != nil, tt.status == 503 && (err == nil || errors.As(err, &e)):
+				t.Errorf("Check: %v", err)
+			case tt.status == 401:
+				refused(t, err, 401, "invalid_token", "FAPI2-SP-5.3.4-3")
+			}
+		})
+	}
+}
+
 // revokes returns a store in which goodClaims' grant stands and the token with
 // that jti was revoked.
 func revokes(t *testing.T, jti string, expires time.Time) store.Store {
 	t.Helper()
 	s := &store.Memory{Now: clock}
-	for key, expires := range map[string]time.Time{grantID: now.Add(time.Hour), denyKey(issuer, jti): expires} {
-		if err := s.Create(t.Context(), store.Record{Key: key, Version: "1", Expires: expires}); err != nil {
+	for _, r := range []store.Record{
+		{Key: grantID, Version: "1", Value: issued, Expires: now.Add(time.Hour)},
+		{Key: denyKey(issuer, jti), Version: "1", Expires: expires},
+	} {
+		if err := s.Create(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -33,6 +33,14 @@ type Grant struct {
 	Refresh Digest // of the refresh token's secret; zero before there is one
 }
 
+// HasIssued reports whether tokens may rest on g. If not, its code is still to
+// be redeemed, or it was denied: a token that names it is from an earlier grant
+// of the same request, which was revoked while a second decision about the
+// request was under way.
+func (g *Grant) HasIssued() bool {
+	return !g.Denied && (g.Code.Claim != "" || g.Refresh != Digest{})
+}
+
 // A Code is the state of a grant's authorization code.
 type Code struct {
 	Secret      Digest
