@@ -56,6 +56,21 @@ func TestAmendmentKeeps(t *testing.T) {
 		}
 	})
 
+	t.Run("GM-6-2 a denial names no grant, whatever the host says", func(t *testing.T) {
+		r := related(t, keyClient("kakeibo"))
+		d := r.anew()
+		d.Deny = authz.AccessDenied
+		if _, err := (&browser{b: r.b}).decide(r.f, r.f.push(r.b, r.wider()), d); err != nil {
+			t.Fatal(err)
+		}
+		if e := r.b.lastEvent(); e.Kind != "grant_denied" || e.Grant == r.id {
+			t.Errorf("event %+v", e)
+		}
+		if !r.works() {
+			t.Error("the old tokens do not work any more")
+		}
+	})
+
 	t.Run("GM-5-3 an ended grant with a change that nobody fetched has ended", func(t *testing.T) {
 		r := related(t, keyClient("kakeibo"), func(c *authz.Config) { c.GrantLifetime = time.Hour })
 		r.b.clock.Advance(time.Hour - 10*time.Second)

@@ -92,7 +92,7 @@ func (s *Server) remember(ctx context.Context, req *grant.Request) error {
 		Value:   req.Encode(),
 		Expires: req.Expires.Add(s.config.InteractionLifetime),
 	}
-	if len(rec.Value) > maxRecord {
+	if len(rec.Value) > maxRequest {
 		return badForm(form.ErrTooLarge)
 	}
 	err := s.create(ctx, rec)

@@ -318,7 +318,7 @@ func (in *Interaction) record(g *grant.Grant) store.Record {
 	s := in.server
 	rec := store.Record{
 		Key:     in.place,
-		Version: grant.NewVersion(),
+		Version: grant.WaitingVersion(),
 		Value:   g.Encode(),
 		Expires: in.request.Expires.Add(s.config.InteractionLifetime),
 	}

@@ -129,7 +129,7 @@ func (s *Server) standing(ctx context.Context, a *token.Access) (*kept, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case g == nil || g.Client != a.ClientID:
+	case g == nil || g.Client != a.ClientID || !g.HasIssued():
 		return nil, refuse("RFC7662-4-1", invalidGrant, "the token's grant was revoked")
 	case s.ended(g):
 		return nil, refuse("RFC7662-4-1", invalidGrant, "the token's grant has ended")

@@ -367,13 +367,13 @@ func TestDetailsGone(t *testing.T) {
 	}
 }
 
-// TestDetailsLarge: a request as large as the endpoint takes.
+// TestDetailsLarge: a request about as large as the endpoint takes.
 func TestDetailsLarge(t *testing.T) {
 	large := `{"type":"urn:bank:exact","note":"` + strings.Repeat("a", 16<<10) + `"}`
 	f, api := keyClient("kakeibo"), apiClient("accounts", resource)
 	b := newBank(t, clients(f, api), withDetails)
 	t.Run("RFC9396-11-1 RFC9396-9.2-1 one that no token could carry is told by introspection", func(t *testing.T) {
-		v := with(f.detailed(large, account), "state", strings.Repeat("s", 44<<10))
+		v := with(f.detailed(large, account), "state", strings.Repeat("s", 43<<10))
 		tokens := f.mustToken(b, f.approved(b, v, b.approval(), nil))
 		want := any(values(t, large, account))
 		if d := cmp.Diff(want, tokens["authorization_details"]); d != "" {

@@ -11,8 +11,14 @@ import (
 	"github.com/aikagi/aikagi/store"
 )
 
-// maxRecord limits what a [store.Record] holds, in bytes.
-const maxRecord = 64 << 10
+// maxRecord limits what a [store.Record] holds, in bytes: of the 64 KiB that
+// every store takes, [store.Sealed] needs some hundred. maxRequest limits a
+// request, since the grant that follows has all of it, and who approved it, and
+// how.
+const (
+	maxRecord  = 63 << 10
+	maxRequest = 60 << 10
+)
 
 // requestURIPrefix begins every request_uri (RFC 9126, 2.2).
 const requestURIPrefix = "urn:ietf:params:oauth:request_uri:"
@@ -58,7 +64,7 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request, ev *Event) error {
 		Value:   req.Encode(),
 		Expires: req.Expires.Add(s.config.InteractionLifetime),
 	}
-	if len(rec.Value) > maxRecord {
+	if len(rec.Value) > maxRequest {
 		return badForm(form.ErrTooLarge)
 	}
 

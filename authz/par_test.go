@@ -577,7 +577,7 @@ func TestPushIsStored(t *testing.T) {
 				t.Errorf("%s: answer is %d %v: %s", name, res.StatusCode, object(t, res), b.lastEvent().Reason)
 			}
 		}
-		if limit.max > 64<<10 {
+		if limit.max > 60<<10 {
 			t.Errorf("a record of %d bytes", limit.max)
 		}
 	})

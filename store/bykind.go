@@ -12,7 +12,9 @@ import (
 // the first letters of keys, such as "rj":
 //
 //	r  authorization requests that wait for the customer. Losing one costs that
-//	   customer a new start and nobody any protection: this kind may be lost.
+//	   customer a new start and nobody any protection: this kind may be lost. A
+//	   request that was ended and comes back can be approved once more while it
+//	   lasts, which is half an hour, by the customer alone.
 //	j  identifiers that were used, of proofs, assertions and request objects.
 //	   Losing them lets whoever has recorded one use it once more, until it
 //	   expires minutes later.

@@ -41,10 +41,10 @@ type SealedConfig struct {
 // put back one that once was under the same key, all of it as it then was, and
 // hide one from List: to notice that, one would have to remember each record
 // elsewhere. Everything else is refused with an error that is none of the
-// three: a value that was changed, that belongs to another key or version or
+// three, by whoever reads it through a Sealed: a value that was changed, that belongs to another key or version or
 // to a longer or shorter life, an older value at a newer version, a record
-// listed by a tag that it does not bear, and one that nobody sealed. So a Sealed
-// starts with a store that is empty.
+// listed by a tag that it does not bear, twice or out of order, and one that
+// nobody sealed. So a Sealed starts with a store that is empty.
 //
 // The cipher is AES-256 in Galois/Counter Mode (NIST SP 800-38D), under a key
 // for each write. The error that a record is refused with names its key and
@@ -142,6 +142,10 @@ func (s *sealed) List(ctx context.Context, tag, after string, limit int) ([]Reco
 		if !slices.Contains(opened[i].Tags, tag) {
 			return nil, fmt.Errorf("store: record %q was listed by a tag that it was not sealed with", r.Key)
 		}
+		if r.Key <= after { // or whoever pages might never come to an end
+			return nil, fmt.Errorf("store: record %q was listed out of order", r.Key)
+		}
+		after = r.Key
 	}
 	return opened, nil
 }

@@ -318,6 +318,43 @@ func TestSealedListRefusesWrongTag(t *testing.T) {
 	}
 }
 
+// TestSealedListRefusesDisorder has a database that lists as it likes.
+func TestSealedListRefusesDisorder(t *testing.T) {
+	m := new(store.Memory)
+	s, _ := sealedOver(t, m, "a")
+	r := lasting()
+	mustCreate(t, s, r)
+	raw := mustGet(t, m, r.Key)
+	for _, tt := range []struct {
+		name, after string
+		page        listed
+		ok          bool
+	}{
+		{"as it should be", r.Key[:20], listed{raw}, true},
+		{"the page before once more", r.Key, listed{raw}, false},
+		{"what comes before", r.Key + "A", listed{raw}, false},
+		{"a record twice", "", listed{raw, raw}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, l, err := store.Sealed(store.SealedConfig{
+				Store: m, Lister: tt.page, Secrets: [][]byte{secret("a")}, TagSecret: secret("t"),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			page, err := l.List(t.Context(), r.Tags[0], tt.after, 10)
+			if ok := err == nil && len(page) == 1; ok != tt.ok || isAnswer(err) {
+				t.Errorf("List: %d records, error %v", len(page), err)
+			}
+		})
+	}
+}
+
+// listed is a Lister with an answer of its own.
+type listed []store.Record
+
+func (l listed) List(context.Context, string, string, int) ([]store.Record, error) { return l, nil }
+
 // TestSealedCannotTell states what a Sealed does not notice: a record that is
 // put back as it once was.
 func TestSealedCannotTell(t *testing.T) {

@@ -57,6 +57,13 @@ var (
 // its own version already stored succeeds: it is the repetition of a call
 // whose answer was lost. Get sees every write that returned before it began.
 //
+// A Create that is repeated after a Delete cannot be recognized and keeps its
+// record anew, and a Delete that is repeated after a Create forgets what that
+// kept. So a call may undo one of the other kind on the same key while it is
+// under way, or was given up a moment ago, and never later. The server can live
+// with that; a host that ends a grant in the very moment of its approval may
+// find it again.
+//
 // A record must be kept until its expiry and may be forgotten a minute after
 // it; a Store decides nothing else by the clock. Methods are called
 // concurrently and must honor ctx. A Store neither keeps nor changes the

@@ -34,8 +34,10 @@ func (v *Verifier) alive(ctx context.Context, a *Access) error {
 
 // stands checks that the token's grant is there, has not ended, and gives tokens
 // as this one: one from before an amendment may say what the customer has taken
-// back. Stores forget late, so the record's expiry counts, by our clock. What is
-// in the record is not looked at, so that an API need not be able to open it.
+// back, and one whose grant was revoked does not come back with the mark of a
+// later decision in its place. Stores forget late, so the record's expiry counts,
+// by our clock. What is in the record is not looked at, so that an API need not
+// be able to open it.
 func (v *Verifier) stands(ctx context.Context, a *Access) error {
 	rec, err := v.config.Liveness.Get(ctx, a.GrantID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aikagi/aikagi/internal/grant"
 	"github.com/aikagi/aikagi/store"
 	"github.com/aikagi/aikagi/token"
 )
@@ -27,13 +28,49 @@ func denyKey(iss, jti string) string {
 	return "d" + b64.EncodeToString(sum[:])
 }
 
+// issued is the record of a grant from which tokens were issued.
+var issued = (&grant.Grant{Client: "kakeibo", Subject: "u-5b1e9d", Code: grant.Code{Claim: "1"}}).Encode()
+
+// TestGrantInPlace: what stands where the token's grant stood before it was
+// revoked does not make the token good.
+func TestGrantInPlace(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		version string
+		status  int // 0: accepted
+	}{
+		{"FAPI2-SP-5.3.4-3 a grant whose code was redeemed", grant.NewVersion(), 0},
+		{"FAPI2-SP-5.3.4-3 one that another release wrote", "1", 0},
+		{"FAPI2-SP-5.3.4-3 a grant from which nothing was issued yet, or the mark of a denial", grant.WaitingVersion(), 401},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &store.Memory{Now: clock}
+			if err := s.Create(t.Context(), store.Record{Key: grantID, Version: tt.version, Value: []byte("sealed"), Expires: now.Add(time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+			a := good(t)
+			claim("grant_id", grantID)(a)
+			a.config = func(c *token.VerifierConfig) { c.Liveness = s }
+			_, err := a.try(t)
+			if tt.status == 401 {
+				refused(t, err, 401, "invalid_token", "FAPI2-SP-5.3.4-3")
+			} else if err != nil {
+				t.Errorf("Check: %v", err)
+			}
+		})
+	}
+}
+
 // revokes returns a store in which goodClaims' grant stands and the token with
 // that jti was revoked.
 func revokes(t *testing.T, jti string, expires time.Time) store.Store {
 	t.Helper()
 	s := &store.Memory{Now: clock}
-	for key, expires := range map[string]time.Time{grantID: now.Add(time.Hour), denyKey(issuer, jti): expires} {
-		if err := s.Create(t.Context(), store.Record{Key: key, Version: "1", Expires: expires}); err != nil {
+	for _, r := range []store.Record{
+		{Key: grantID, Version: "1", Value: issued, Expires: now.Add(time.Hour)},
+		{Key: denyKey(issuer, jti), Version: "1", Expires: expires},
+	} {
+		if err := s.Create(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -20,7 +20,7 @@ import (
 func TestProofSpentLast(t *testing.T) {
 	p := newProver(t)
 	p.token = forge(t, marshal(t, goodHeader()), marshal(t, with(with(goodClaims(), "cnf", object{"jkt": p.jkt()}), "grant_id", grantID)), asKey(t))
-	live := store.Record{Key: grantID, Version: "1", Expires: now.Add(time.Hour)}
+	live := store.Record{Key: grantID, Version: "1", Value: issued, Expires: now.Add(time.Hour)}
 	for _, tt := range []struct {
 		name   string
 		need   token.Require

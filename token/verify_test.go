@@ -413,7 +413,7 @@ func TestLiveness(t *testing.T) {
 	live := &store.Memory{Now: clock}
 	create := func(key string, expires time.Time) {
 		t.Helper()
-		if err := live.Create(t.Context(), store.Record{Key: key, Version: "1", Expires: expires}); err != nil {
+		if err := live.Create(t.Context(), store.Record{Key: key, Version: "1", Value: issued, Expires: expires}); err != nil {
 			t.Fatal(err)
 		}
 	}

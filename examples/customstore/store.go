@@ -1,8 +1,9 @@
 // Package customstore is a [store.Store] over a plain table of a database that
 // package database/sql knows, written to be read and copied by whoever writes
 // their own. Each verb is one statement, and the database does the rest: see
-// store/ADAPTERS.md. Its SQL is SQLite's and PostgreSQL's but for the
-// placeholders, which PostgreSQL writes $1, $2 and so on.
+// store/ADAPTERS.md. Its SQL is SQLite's and PostgreSQL's but for two things
+// that PostgreSQL writes otherwise: placeholders ($1, $2 and so on), and the
+// type of values (bytea).
 //
 // The table is kept simple. It forgets tags, as a Store without a
 // [store.Lister] may, and does not repeat a statement whose answer was lost.
@@ -25,7 +26,7 @@ create table if not exists aikagi_record (
 	key     text    not null primary key,
 	version text    not null,
 	value   blob    not null,
-	expires integer not null -- seconds since 1970
+	expires bigint  not null -- seconds since 1970
 );
 create index if not exists aikagi_record_expires on aikagi_record (expires);
 `
@@ -85,11 +86,14 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 // Sweep removes up to limit records that expired a minute ago or more, and
 // returns how many. The host calls it every few seconds, at one node or at all,
 // and again at once if it returns limit. A few hundred at a time keep it short.
+// The expiry stands there twice since a record may be extended in between: most
+// databases look anew at the row they delete, but not at what they chose it by.
 func (s *Store) Sweep(ctx context.Context, limit int) (int, error) {
 	const query = `
-delete from aikagi_record where key in
+delete from aikagi_record where expires < ? and key in
 	(select key from aikagi_record where expires < ? limit ?)`
-	result, err := s.DB.ExecContext(ctx, query, time.Now().Add(-time.Minute).Unix(), limit)
+	due := time.Now().Add(-time.Minute).Unix()
+	result, err := s.DB.ExecContext(ctx, query, due, due, limit)
 	if err != nil {
 		return 0, err
 	}

@@ -30,7 +30,7 @@ func (e Epoch) TokenID(text string) string {
 // Gave reports whether the access token with that id is one of the epoch's. A
 // grant that was never amended takes any.
 func (e Epoch) Gave(tokenID string) bool {
-	return e == 0 || strings.HasPrefix(tokenID, e.prefix())
+	return e == 0 || e > 0 && strings.HasPrefix(tokenID, e.prefix())
 }
 
 func (e Epoch) prefix() string { return strconv.FormatInt(int64(e), 10) + "." }
@@ -43,11 +43,17 @@ func (e Epoch) Version() string {
 	return NewVersion() + "-" + strconv.FormatInt(int64(e), 10)
 }
 
+// WaitingVersion returns a fresh version for the write of a grant from which no
+// token has come yet: its code is still to be redeemed, or it was denied. A token
+// that names it is of an earlier grant in the same place, which was revoked while
+// another decision about its request was under way.
+func WaitingVersion() string { return NewVersion() + "-w" }
+
 // versionSize is the length of a version without epoch.
 const versionSize = 22
 
 // EpochOf returns the epoch in a version of a grant's record: zero for a version
-// without one, and one that gave no token for what no release has written.
+// without one, and one that gave no token for that of a grant which waits.
 func EpochOf(version string) Epoch {
 	if len(version) <= versionSize || version[versionSize] != '-' {
 		return 0

@@ -57,6 +57,21 @@ func TestEpochOfVersion(t *testing.T) {
 	}
 }
 
+// TestWaitingVersion: no token is of a grant that waits, whatever it calls
+// itself.
+func TestWaitingVersion(t *testing.T) {
+	fits := regexp.MustCompile(`^[A-Za-z0-9_-]{22,64}$`)
+	v := grant.WaitingVersion()
+	if !fits.MatchString(v) || v == grant.WaitingVersion() {
+		t.Error(v)
+	}
+	for _, id := range []string{"", "a", "0.a", "1.a", "-1.a"} {
+		if grant.EpochOf(v).Gave(id) {
+			t.Errorf("it gave %q", id)
+		}
+	}
+}
+
 // TestPendingOfPending: an amendment holds no other.
 func TestPendingOfPending(t *testing.T) {
 	inner := &grant.Grant{Locator: locator, Pending: &grant.Grant{Locator: locator, Pending: &grant.Grant{Locator: locator}}}

@@ -41,6 +41,14 @@ type Grant struct {
 	Epoch   Epoch // of the access tokens that are good
 }
 
+// HasIssued reports whether tokens may rest on g. If not, its code is still to
+// be redeemed, or it was denied: a token that names it is from an earlier grant
+// of the same request, which was revoked while a second decision about the
+// request was under way.
+func (g *Grant) HasIssued() bool {
+	return !g.Denied && (g.Code.Claim != "" || g.Refresh != Digest{})
+}
+
 // A Code is the state of a grant's authorization code.
 type Code struct {
 	Secret      Digest

@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -151,17 +152,18 @@ func TestSweep(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		admin := open(t, url)
 		past := time.Now().Add(-63 * time.Second).Truncate(time.Second)
-		var live []store.Record
-		for i := range 1200 {
+		for range 1188 {
 			r := record("due")
 			r.Expires = past
-			if i%100 == 0 {
-				r = record("live")
-				if i%200 == 0 {
-					r.Expires = time.Now().Add(-50 * time.Second).Truncate(time.Second).UTC() // expired, not long ago
-				}
-				live = append(live, r)
+			create(t, admin, r)
+		}
+		var live []store.Record
+		for i := range 12 {
+			r := record("live")
+			if i%2 == 0 {
+				r.Expires = time.Now().Add(-50 * time.Second).Truncate(time.Second).UTC() // expired, not long ago
 			}
+			live = append(live, r)
 			create(t, admin, r)
 		}
 		removed := make([]int, 3)
@@ -187,8 +189,56 @@ func TestSweep(t *testing.T) {
 		for _, r := range live {
 			holds(t, admin, r)
 		}
+		for range 501 { // more than a batch
+			r := record("due")
+			r.Expires = past
+			create(t, admin, r)
+		}
+		if n, err := admin.Sweep(t.Context()); n < 501 || err != nil { // and what was live, if this took long
+			t.Errorf("Sweep: %d, %v, want 501", n, err)
+		}
 		if keys := pages(t, admin, "due", 100); len(keys) > 0 {
 			t.Errorf("%d swept records are listed", len(keys))
 		}
 	})
+}
+
+// TestSweepBesideReplace has another transaction hold what is due: sweeping
+// passes over it, and does not remove what that one extends.
+func TestSweepBesideReplace(t *testing.T) {
+	url := postgrestest.Shared(t).URL(t)
+	migrate(t, url)
+	s := open(t, url)
+	held, due := record("tag"), record("tag")
+	held.Expires, due.Expires = time.Now().Add(-time.Hour), time.Now().Add(-time.Hour)
+	create(t, s, held)
+	create(t, s, due)
+	c := connect(t, url)
+	execute(t, c, `begin`)
+	execute(t, c, `update aikagi_record set expires = now() + interval '1 hour' where key = '`+held.Key+`'`)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // for one that waits
+	defer cancel()
+	if n, err := s.Sweep(ctx); n != 1 || err != nil {
+		t.Errorf("Sweep: %d, %v, want 1", n, err)
+	}
+	execute(t, c, `commit`)
+	if n, err := s.Sweep(t.Context()); n != 0 || err != nil {
+		t.Errorf("Sweep: %d, %v, want 0", n, err)
+	}
+	if _, err := s.Get(t.Context(), held.Key); err != nil {
+		t.Errorf("Get: %v", err)
+	}
+}
+
+// TestListAnyPlan lists by a plan that does not come by the order of keys.
+func TestListAnyPlan(t *testing.T) {
+	url := postgrestest.Shared(t).URL(t, "enable_nestloop=off", "enable_mergejoin=off")
+	migrate(t, url)
+	s := open(t, url)
+	for range 50 {
+		create(t, s, record("tag"))
+	}
+	if keys := pages(t, s, "tag", 50); len(keys) != 50 || !slices.IsSorted(keys) {
+		t.Errorf("List: %d keys %q, want 50 in order", len(keys), keys)
+	}
 }

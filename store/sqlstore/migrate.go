@@ -97,7 +97,10 @@ func migratePostgres(ctx context.Context, url string) (err error) {
 		return outage(ctx, err)
 	}
 	defer c.Close(context.WithoutCancel(ctx))
-	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+	// Whoever waited for the lock must see what the one before did, whatever
+	// isolation level is the default.
+	committed := pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
+	err = pgx.BeginTxFunc(ctx, c, committed, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1)`, int64(migrationLock)); err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ func outage(ctx context.Context, err error) error {
 	}
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) {
-		return refusal(answer)
+		return refusal(answer, err)
 	}
 	var errno syscall.Errno
 	var name *net.DNSError
@@ -42,12 +42,16 @@ func outage(ctx context.Context, err error) error {
 }
 
 // refusal returns an error for what the server answered with, in the server's
-// words unless they are about who connects to what.
-func refusal(answer *pgconn.PgError) error {
+// words unless they are about who connects to what: all are that it says before
+// there is a connection.
+func refusal(answer *pgconn.PgError, err error) error {
+	var connect *pgconn.ConnectError
+	discreet := !errors.As(err, &connect)
 	for _, class := range []string{"08", "28", "3D"} { // connection, authorization, database name
-		if strings.HasPrefix(answer.Code, class) {
-			return errors.New("connection: refused, SQLSTATE " + answer.Code)
-		}
+		discreet = discreet && !strings.HasPrefix(answer.Code, class)
+	}
+	if !discreet {
+		return errors.New("connection: refused, SQLSTATE " + answer.Code)
 	}
 	return answer
 }

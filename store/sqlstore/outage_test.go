@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net"
 	"net/url"
@@ -135,7 +136,7 @@ func TestLostReply(t *testing.T) {
 // TestFailures has the server fail a verb some times, in ways that pass.
 func TestFailures(t *testing.T) {
 	server := postgrestest.Shared(t)
-	for _, code := range []string{"40001", "40P01", "57P01", "08006"} {
+	for _, code := range []string{"40001", "40P01", "40003", "53300", "57P01", "57P02", "57P03", "57P05", "08006"} {
 		t.Run(code, func(t *testing.T) {
 			s, failures := failing(t, server, code)
 			for _, times := range []int{0, 1, 5} {
@@ -283,6 +284,59 @@ func TestDemoted(t *testing.T) {
 	}
 }
 
+// TestAllBroken has more pooled connections break at once than a verb is tried.
+func TestAllBroken(t *testing.T) {
+	direct := postgrestest.Shared(t).URL(t)
+	migrate(t, direct)
+	name := rand.Text()
+	pool, err := pgxpool.New(t.Context(), direct+"&pool_max_conns=20&application_name="+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s, err := sqlstore.New(t.Context(), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*pgxpool.Conn
+	for range pool.Config().MaxConns {
+		c, err := pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	execute(t, connect(t, direct), `select pg_terminate_backend(pid, 60000) from pg_stat_activity where application_name = '`+name+`'`)
+	for _, c := range all {
+		c.Release()
+	}
+	create(t, s, record())
+}
+
+// TestForgotten has what pgx prepared on a connection go, or no longer fit.
+func TestForgotten(t *testing.T) {
+	url := postgrestest.Shared(t).URL(t, "pool_max_conns=1")
+	migrate(t, url)
+	pool, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s, err := sqlstore.New(t.Context(), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := record("tag")
+	create(t, s, r)
+	for _, sql := range []string{`deallocate all`, `alter table aikagi_record alter column version type varchar(64) collate "C"`} {
+		holds(t, s, r) // and so Get is prepared
+		if _, err := pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+		holds(t, s, r)
+	}
+}
+
 // TestDeadline has the server answer too late.
 func TestDeadline(t *testing.T) {
 	direct := postgrestest.Shared(t).URL(t, "pool_max_conns=2")
@@ -355,10 +409,23 @@ func TestDiscretion(t *testing.T) {
 		change(&u)
 		return u.String()
 	}
+	admin := connect(t, working.String())
+	full, closed := "s3cr3t-user-"+rand.Text(), "s3cr3t-base-"+rand.Text()
+	execute(t, admin, `create role "`+full+`" login password 's3cr3t-pass' connection limit 0`)
+	execute(t, admin, `create database "`+closed+`" allow_connections false`)
+	t.Cleanup(func() {
+		for _, sql := range []string{`drop role "` + full + `"`, `drop database "` + closed + `"`} {
+			if _, err := admin.Exec(context.Background(), sql); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	for name, ref := range map[string]string{
-		"no such host":   with(func(u *url.URL) { u.Host = "vault.bank.invalid" }),
-		"nobody listens": with(func(u *url.URL) { u.Host = "127.0.0.1:1" }),
-		"no such user":   with(func(u *url.URL) {}),
+		"connections used up":   with(func(u *url.URL) { u.User = url.UserPassword(full, "s3cr3t-pass") }),
+		"no connections wanted": with(func(u *url.URL) { u.User, u.Path = working.User, "/"+closed }),
+		"no such host":          with(func(u *url.URL) { u.Host = "vault.bank.invalid" }),
+		"nobody listens":        with(func(u *url.URL) { u.Host = "127.0.0.1:1" }),
+		"no such user":          with(func(u *url.URL) {}),
 		"no such database": with(func(u *url.URL) {
 			u.User = working.User
 			u.Path = "/s3cr3t-base"

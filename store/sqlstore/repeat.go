@@ -86,6 +86,9 @@ func repeatable(err error) bool {
 		"40001", // serialization_failure
 		"40P01", // deadlock_detected
 		"40003", // statement_completion_unknown
+		"0A000", // feature_not_supported: what a prepared statement returns is of another type now
+		"26000", // invalid_sql_statement_name: a pooler has forgotten what was prepared
+		"57P05", // idle_session_timeout
 		"53300", // too_many_connections
 		"57P01", // admin_shutdown
 		"57P02", // crash_shutdown

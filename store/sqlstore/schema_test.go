@@ -79,24 +79,29 @@ func alter(t *testing.T, ref, text string) {
 
 // empties return the URLs of databases without tables.
 var empties = map[string]func(t *testing.T) string{
-	"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "new.db") },
-	"postgres": func(t *testing.T) string { return postgrestest.Shared(t).URL(t) },
+	"sqlite": func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "new.db") },
+	"postgres": func(t *testing.T) string {
+		return postgrestest.Shared(t).URL(t, "default_transaction_isolation=serializable") // the hardest to agree in
+	},
 }
 
 // TestMigrateAtOnce starts many nodes on an empty database.
 func TestMigrateAtOnce(t *testing.T) {
 	for name, empty := range empties {
 		t.Run(name, func(t *testing.T) {
-			ref := empty(t)
-			var wg sync.WaitGroup
-			for range 6 {
-				wg.Go(func() {
-					if err := sqlstore.Migrate(t.Context(), ref); err != nil {
-						t.Errorf("Migrate: %v", err)
-					}
-				})
+			var ref string
+			for range 10 {
+				ref = empty(t)
+				var wg sync.WaitGroup
+				for range 6 {
+					wg.Go(func() {
+						if err := sqlstore.Migrate(t.Context(), ref); err != nil {
+							t.Errorf("Migrate: %v", err)
+						}
+					})
+				}
+				wg.Wait()
 			}
-			wg.Wait()
 			s := open(t, ref)
 			r := record("tag")
 			create(t, s, r)

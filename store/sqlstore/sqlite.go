@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	driver "modernc.org/sqlite"
 
 	"github.com/aikagi/aikagi/store"
 )
@@ -228,7 +228,7 @@ func migrateSQLite(ctx context.Context, ref string) error {
 	}
 	db := connect(path, 1)
 	defer db.Close()
-	tx, err := db.BeginTx(ctx, nil)
+	tx, err := begin(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -248,6 +248,27 @@ func migrateSQLite(ctx context.Context, ref string) error {
 	}
 	return tx.Commit()
 }
+
+// begin begins a transaction, on a file that others may be the first to open at
+// the same moment: SQLite turns the write-ahead log on for one of them and,
+// whatever the busy timeout, has the others fail at once.
+func begin(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
+	for end := time.Now().Add(busyTimeout); ; {
+		tx, err := db.BeginTx(ctx, nil)
+		var locked *driver.Error
+		if !errors.As(err, &locked) || locked.Code()&0xff != sqliteBusy || time.Now().After(end) {
+			return tx, err
+		}
+		select {
+		case <-time.After(firstPause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// sqliteBusy is SQLITE_BUSY, the code of which others are kinds.
+const sqliteBusy = 5
 
 // createFile creates an empty file for its owner only, which SQLite takes for
 // an empty database, and whose rights it gives to the files beside it. It

@@ -21,10 +21,11 @@ import (
 // On PostgreSQL, a verb is repeated, for about half a second, after a
 // serialization failure, a deadlock, or a connection that broke or leads to a
 // server that is no longer the primary, even if its reply may have been lost:
-// the versions of the records make that safe. What does not end within that
-// time is an error, and the next call starts anew; no outage leaves a Store
-// unusable. A call whose context ends returns the context's error; what it
-// wrote may or may not be kept.
+// the versions of the records make that safe, but for what [store.Store] says
+// of a Create that meets a Delete. What does not end within that time is an
+// error, and the next call starts anew; no outage leaves a Store unusable. A
+// call whose context ends returns the context's error; what it wrote may or may
+// not be kept.
 //
 // Errors name neither host, user, database nor password. They wrap the
 // context's error or, unless it is about the connection, the *pgconn.PgError

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -190,4 +191,35 @@ func number(tb testing.TB, c *pgx.Conn, sql string) (n int) {
 		tb.Fatalf("%s: %v", sql, err)
 	}
 	return n
+}
+
+// TestLimits has records just within the limits of [store.Record], and beyond.
+func TestLimits(t *testing.T) {
+	s := open(t, sqliteURL(t))
+	name := strings.Repeat("Az09_-", 11)[:64]
+	for _, tt := range []struct {
+		name   string
+		change func(r *store.Record)
+		ok     bool
+	}{
+		{"all there is room for", func(r *store.Record) {
+			r.Key, r.Version, r.Tags, r.Value = name, name, []string{name}, make([]byte, 64<<10)
+		}, true},
+		{"no key", func(r *store.Record) { r.Key = "" }, false},
+		{"a key too long", func(r *store.Record) { r.Key = name + "a" }, false},
+		{"a key of other letters", func(r *store.Record) { r.Key = "t.a" }, false},
+		{"no version", func(r *store.Record) { r.Version = "" }, false},
+		{"a version too long", func(r *store.Record) { r.Version = name + "a" }, false},
+		{"an empty tag", func(r *store.Record) { r.Tags = []string{"a", ""} }, false},
+		{"a tag too long", func(r *store.Record) { r.Tags = []string{name + "a"} }, false},
+		{"a value too long", func(r *store.Record) { r.Value = make([]byte, 64<<10+1) }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := record()
+			tt.change(&r)
+			if err := s.Create(t.Context(), r); (err == nil) != tt.ok {
+				t.Errorf("Create: %v", err)
+			}
+		})
+	}
 }

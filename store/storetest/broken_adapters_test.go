@@ -33,6 +33,19 @@ var brokenAdapters = []brokenStore{
 		}
 	})},
 	{"GetCreated", "reads from a replica that has all but the last write", "Get: store: not found", lagging(1)},
+	{"GetCreated", "remembers that nothing was there", "Get: store: not found", bend(func(b *bent) {
+		var nothing sync.Map
+		b.get = func(ctx context.Context, key string) (store.Record, error) {
+			if _, ok := nothing.Load(key); ok {
+				return store.Record{}, store.ErrNotFound
+			}
+			r, err := b.good.Get(ctx, key)
+			if errors.Is(err, store.ErrNotFound) {
+				nothing.Store(key, true)
+			}
+			return r, err
+		}
+	})},
 	{"GetReplaced", "reads from a replica that has all but the last write", "version", lagging(1)},
 	{"GetReplaced", "keeps a value of its own at every node", "version", func() store.Store {
 		shared := new(store.Memory)
@@ -293,6 +306,24 @@ var brokenAdapters = []brokenStore{
 			default:
 				return errors.New("too many connections")
 			}
+		}
+	})},
+	{"ExtendRace", "sweeps what had expired when it looked", "Get: store: not found", bend(func(b *bent) {
+		b.good.Now = func() time.Time { return time.Now().Add(-time.Hour) } // it does not sweep
+		var due []string
+		b.create = func(ctx context.Context, r store.Record) error {
+			if err := b.good.Create(ctx, r); err != nil {
+				return err
+			}
+			b.mu.Lock()
+			found := due
+			due = []string{r.Key}
+			b.mu.Unlock()
+			runtime.Gosched()
+			for _, key := range found {
+				b.good.Delete(ctx, key)
+			}
+			return nil
 		}
 	})},
 	{"ReplaceRace", "returns a serialization failure", "could not serialize", bend(func(b *bent) {

@@ -85,6 +85,17 @@ var brokenListers = []struct {
 			return slices.DeleteFunc(page, func(r store.Record) bool { return !bears(r.Tags, x.asked) }), nil
 		}
 	})},
+	{"ListPages", "has at most a megabyte in a page", "records, want 21", lister(func(x *index) {
+		x.page = func(page []store.Record) ([]store.Record, error) {
+			size := 0
+			for i, r := range page {
+				if size += len(r.Value); size > 1<<20 {
+					return page[:i], nil
+				}
+			}
+			return page, nil
+		}
+	})},
 	{"ListDeleted", "leaves tags of what is deleted", "records, want 4", lister(func(x *index) {
 		x.delete = func(ctx context.Context, key string) error {
 			x.mu.Lock()
@@ -157,6 +168,22 @@ var brokenListers = []struct {
 				}
 			}
 			return page, nil
+		}
+	})},
+	{"ListInterrupted", "tags what it has kept, unless it is given up", "0 records, want 1", lister(func(x *index) {
+		x.create = func(ctx context.Context, r store.Record) error {
+			if _, err := x.bent.good.Get(ctx, r.Key); err == nil {
+				return x.bent.good.Create(ctx, r) // done before
+			}
+			if err := x.bent.good.Create(ctx, r); err != nil {
+				return err
+			}
+			time.Sleep(100 * time.Microsecond)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			x.note(r)
+			return nil
 		}
 	})},
 	{"ListSlices", "hands out the slices it keeps", "tags", lister(func(x *index) {

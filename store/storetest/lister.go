@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -27,6 +28,7 @@ var listPromises = []listPromise{
 	{reason{"ListRefused", "a write that was refused shows in the list"}, listRefused},
 	{reason{"ListKept", "a grant can no longer be found once its code was redeemed"}, listKept},
 	{reason{"ListExpired", "a grant that has expired hides one that has not"}, listExpired},
+	{reason{"ListInterrupted", "a grant whose request was given up cannot be found"}, listInterrupted},
 	{reason{"ListSlices", "what the server does to its copy changes what is stored"}, listSlices},
 	{reason{"ListContextDone", "pages that were given up go on working"}, listContextDone},
 	{reason{"ListReplaceRace", "a grant that is in use is missing from the list"}, listReplaceRace},
@@ -203,6 +205,13 @@ func listPages(t testing.TB, s store.Store, l store.Lister) {
 	for _, limit := range []int{7, 40, 119, 120, 121, 100_000} {
 		same(t, pages(t, l, tag, limit), all)
 	}
+	large := make([]store.Record, 20) // more than a megabyte
+	for i := range large {
+		large[i] = newRecord()
+		large[i].Value, large[i].Tags = bytes.Repeat([]byte{byte(i)}, room(s)), []string{all[0].Tags[0], newTag()}
+		create(t, s, large[i])
+	}
+	lists(t, l, all[0].Tags[0], append(large, all[0])...)
 }
 
 func listDeleted(t testing.TB, s store.Store, l store.Lister) {
@@ -305,6 +314,27 @@ func listExpired(t testing.TB, s store.Store, l store.Lister) {
 			t.Fatalf("List, in pages of %d: %d records that have not expired, want 10", limit, found)
 		}
 	}
+}
+
+// listInterrupted gives calls up at various moments and repeats them.
+func listInterrupted(t testing.TB, s store.Store, l store.Lister) {
+	interrupt(t, func(ctx context.Context) {
+		r := newRecord()
+		if err := s.Create(ctx, r); err != nil {
+			create(t, s, r)
+		}
+		lists(t, l, r.Tags[0], r)
+	})
+	r := created(t, s)
+	interrupt(t, func(ctx context.Context) {
+		n := next(r)
+		if err := s.Replace(ctx, r.Version, n); err != nil {
+			replace(t, s, r.Version, n)
+		}
+		lists(t, l, n.Tags[0], n)
+		lists(t, l, r.Tags[0])
+		r = n
+	})
 }
 
 func listSlices(t testing.TB, s store.Store, l store.Lister) {

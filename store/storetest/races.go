@@ -160,6 +160,38 @@ func replaceDeleteRace(t testing.TB, s store.Store) {
 	})
 }
 
+// extendRace extends records that may be forgotten, while others write, which
+// is when a store may sweep. Whichever comes first, what was extended stays.
+func extendRace(t testing.TB, s store.Store) {
+	var extended []store.Record
+	rounds(t, func() {
+		all := make([]store.Record, rivals)
+		errs := race(rivals, func(i int) error {
+			old := newRecordUntil(inAbout(-63 * time.Second)) // by any clock two seconds from ours
+			if err := s.Create(t.Context(), old); err != nil {
+				return err
+			}
+			all[i] = next(old)
+			return s.Replace(t.Context(), old.Version, all[i])
+		})
+		for _, r := range extended { // of the round before: some time has passed
+			holds(t, s, r)
+		}
+		extended = nil
+		for i, err := range errs {
+			switch {
+			case err == nil:
+				extended = append(extended, all[i])
+			case !errors.Is(err, store.ErrConflict):
+				t.Fatalf("Create and Replace of what may be forgotten: %v, want none or %v", err, store.ErrConflict)
+			}
+		}
+	})
+	for _, r := range extended {
+		holds(t, s, r)
+	}
+}
+
 // getRace has readers beside one writer who counts up. A Get must see what was
 // written when it began, or something later.
 func getRace(t testing.TB, s store.Store) {

@@ -141,6 +141,7 @@ var promises = []promise{
 	{reason{"ReplaceRace", "a code redeemed twice at once yields tokens twice"}, replaceRace},
 	{reason{"ReplaceRepeatedRace", "a retry that meets a rival is refused, or both are accepted"}, replaceRepeatedRace},
 	{reason{"ReplaceDeleteRace", "a grant revoked during a refresh comes back to life"}, replaceDeleteRace},
+	{reason{"ExtendRace", "a grant that is extended at the last moment is gone"}, extendRace},
 	{reason{"GetRace", "a node goes on accepting what another has revoked"}, getRace},
 }
 

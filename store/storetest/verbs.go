@@ -15,8 +15,13 @@ func getNothing(t testing.TB, s store.Store) {
 	gone(t, s, newKey())
 }
 
+// getCreated looks before there is anything, which a store must not remember.
 func getCreated(t testing.TB, s store.Store) {
-	a, b := created(t, s), created(t, s)
+	a, b := newRecord(), newRecord()
+	gone(t, s, a.Key)
+	create(t, s, a)
+	holds(t, s, a)
+	create(t, s, b)
 	holds(t, s, a)
 	holds(t, s, b)
 }
@@ -59,6 +64,7 @@ func createRepeatedLate(t testing.TB, s store.Store) {
 func createDeleted(t testing.TB, s store.Store) {
 	r := created(t, s)
 	remove(t, s, r.Key)
+	gone(t, s, r.Key)
 	n := next(r)
 	create(t, s, n)
 	holds(t, s, n)
