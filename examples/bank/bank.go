@@ -27,11 +27,13 @@ import (
 type bank struct {
 	*settings
 	as       *authz.Server
-	store    store.Store
+	log      *slog.Logger
+	grants   *authz.Grants
 	guards   []*token.Verifier // of the APIs, one each
 	signing  *signing          // nil: requests and answers of the APIs are not signed
 	logins   logins
 	sessions *bankSessions  // nil: there are none, and every request asks for a login
+	visits   *bankSessions  // those of the page of connected services; sessions if there are some
 	telling  sync.WaitGroup // clients are being told of the end of a session
 }
 
@@ -44,26 +46,31 @@ const (
 
 // newBank puts the library's pieces together, as a host would. If log is nil,
 // nothing is logged.
-func newBank(s *settings, log *slog.Logger) (*bank, error) {
+func newBank(s *settings, kept *storage, log *slog.Logger) (*bank, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	memory := new(store.Memory)
-	b := &bank{settings: s, store: memory, logins: logins{m: make(map[string]login)}}
+	b := &bank{settings: s, log: log, logins: logins{m: make(map[string]login)}}
+	b.grants = &authz.Grants{Issuer: s.issuer, Store: kept, Lister: kept.lister, Audit: authz.LogEvents(log)}
+	b.visits = newSessions(s.issuer+" services", visitLife)
 	if s.logoutByClient {
-		b.sessions = newSessions(s.issuer)
+		b.sessions = newSessions(s.issuer, bankSessionLife)
+		b.visits = b.sessions
 	}
-	secrets := [][]byte{make([]byte, 32)}
-	rand.Read(secrets[0]) // no longer-lived than the store
+	secrets := s.secrets
+	if secrets == nil {
+		secrets = [][]byte{make([]byte, 32)}
+		rand.Read(secrets[0]) // no longer-lived than the store
+	}
 	var err error
-	if b.as, err = authz.New(b.config(memory, secrets, log)); err != nil {
+	if b.as, err = authz.New(b.config(kept, secrets, log)); err != nil {
 		return nil, err
 	}
 	if err := b.checkPaths(); err != nil {
 		return nil, err
 	}
 	for _, a := range s.apis {
-		guard, err := s.guard(a, memory, secrets, log)
+		guard, err := s.guard(a, kept, secrets, log)
 		if err != nil {
 			return nil, err
 		}
@@ -76,10 +83,10 @@ func newBank(s *settings, log *slog.Logger) (*bank, error) {
 }
 
 // config returns what the bank's authorization server is made of.
-func (b *bank) config(memory store.Store, secrets [][]byte, log *slog.Logger) authz.Config {
+func (b *bank) config(kept store.Store, secrets [][]byte, log *slog.Logger) authz.Config {
 	c := authz.Config{
 		Issuer:          b.issuer,
-		Store:           memory,
+		Store:           kept,
 		Keys:            b.keys,
 		Clients:         b.clients,
 		Secrets:         secrets,
@@ -117,7 +124,7 @@ func (b *bank) config(memory store.Store, secrets [][]byte, log *slog.Logger) au
 }
 
 // guard returns what checks the access tokens that come to an API.
-func (s *settings) guard(a api, memory store.Store, secrets [][]byte, log *slog.Logger) (*token.Verifier, error) {
+func (s *settings) guard(a api, kept store.Store, secrets [][]byte, log *slog.Logger) (*token.Verifier, error) {
 	opaque, err := token.NewOpaque(secrets, s.issuer)
 	if err != nil {
 		return nil, err
@@ -127,9 +134,9 @@ func (s *settings) guard(a api, memory store.Store, secrets [][]byte, log *slog.
 		Audience: s.audience(a),
 		Keys:     s.keys,
 		Opaque:   opaque,
-		Liveness: memory, // a revoked key stops turning at once
+		Liveness: kept, // a revoked key stops turning at once
 		Origins:  s.origins(),
-		Replays:  memory,
+		Replays:  kept,
 		Audit:    logRefusals(log),
 		Metadata: s.describe(a),
 	}
@@ -168,7 +175,8 @@ func (b *bank) taken(path string) bool {
 			return true
 		}
 	}
-	return slices.Contains([]string{b.path("/login"), b.path("/consent"), b.path("/signout"), b.path("/style.css")}, path)
+	own := []string{"/login", "/consent", "/signout", "/services", "/style.css"}
+	return slices.ContainsFunc(own, func(p string) bool { return b.path(p) == path })
 }
 
 // fetchPrivate returns the private addresses that a client's jwks_uri and
@@ -200,6 +208,10 @@ func (b *bank) browsers() http.Handler {
 	mux.Handle("POST "+b.path("/consent"), own.Handler(http.HandlerFunc(b.consent)))
 	if b.logoutByClient {
 		mux.Handle("POST "+b.path("/signout"), own.Handler(http.HandlerFunc(b.signOut)))
+	}
+	if b.plan.listed() && len(b.users) > 0 {
+		mux.HandleFunc("GET "+b.path("/services"), b.services)
+		mux.Handle("POST "+b.path("/services"), own.Handler(http.HandlerFunc(b.changeServices)))
 	}
 	mux.HandleFunc("GET "+b.path("/style.css"), serveStyle)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

@@ -29,7 +29,7 @@ type configFile struct {
 // configMembers is every member that a -config file may have.
 var configMembers = []string{
 	"issuer", "listen", "mtls_base", "listen_mtls", "tls_cert", "tls_key", "client_ca", "profiles", "clients", "keys", "users",
-	"store", "dpop_nonce", "scopes", "acr_values", "authorization_details_types", "pairwise_salt", "resource", "resources",
+	"store", "store_by_kind", "seal", "secrets", "dpop_nonce", "scopes", "acr_values", "authorization_details_types", "pairwise_salt", "resource", "resources",
 	"http_signatures", "auto_approve", "retire", "waivers", "logout", "error_page", "fetch_ca",
 }
 
@@ -80,7 +80,8 @@ func readConfig(name string) (*settings, error) {
 	c.checkReach(s)
 	s.clients = c.clients(s.profiles)
 	s.autoApprove = c.autoApprove(s)
-	c.choice("store", "memory")
+	s.plan = c.storePlan()
+	s.secrets = c.secrets(s)
 	s.dpopNonces = c.choice("dpop_nonce", "off", "required") == "required"
 	s.httpSignatures = c.choice("http_signatures", "off", httpsig.Draft01) == httpsig.Draft01
 	if c.members["keys"] != nil || len(c.errs) == 0 {

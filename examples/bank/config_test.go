@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"maps"
@@ -43,6 +45,11 @@ func configDir(t *testing.T) (dir string, config map[string]any) {
 	write("broken.html", []byte("{{.Code"))
 	write("wrong.html", []byte("{{.Password}}"))
 	write("empty.pem", nil)
+	for _, name := range []string{"a.key", "b.key", "c.key"} {
+		secret := make([]byte, 32)
+		rand.Read(secret)
+		write(name, []byte(base64.StdEncoding.EncodeToString(secret)+"\n"))
+	}
 	write("broken.json", []byte("[\n{\n"))
 	write("twice.json", []byte(`[{"client_id":"c1","client_id":"c2"}]`))
 	return dir, map[string]any{
@@ -100,7 +107,8 @@ func TestConfigWithEverything(t *testing.T) {
 	dir, config := configDir(t)
 	for member, v := range map[string]any{
 		"mtls_base": "https://127.0.0.1:8444", "listen_mtls": "127.0.0.1:8444", "profiles": []string{"fapi2-security"},
-		"store": "memory", "dpop_nonce": "required", "scopes": []string{"x"}, "authorization_details_types": []any{"payment_initiation", "x", map[string]any{"type": "y", "fields": []string{"z"}}},
+		"store": "sqlite:grants.db", "store_by_kind": map[string]any{"kinds": "r", "store": "redis://127.0.0.1"}, "secrets": []string{"a.key"},
+		"seal": map[string]any{"secrets": []string{"b.key"}, "tag_secret": "c.key"}, "dpop_nonce": "required", "scopes": []string{"x"}, "authorization_details_types": []any{"payment_initiation", "x", map[string]any{"type": "y", "fields": []string{"z"}}},
 		"resource": "/v1/things", "auto_approve": "s", "keys": "jwks.json", "acr_values": []string{"urn:a"},
 		"pairwise_salt": "0123456789abcdef0123456789abcdef", "http_signatures": "fapi-2_0-http-signatures-01",
 		"fetch_ca": []string{"ca.pem"}, "retire": map[string]any{"fapi2-security": "2027-03-31T00:00:00+09:00"}, "logout": []string{"rp-initiated", "back-channel"}, "error_page": "error.html",
@@ -214,7 +222,7 @@ func TestConfigRefused(t *testing.T) {
 		{"user twice", "users", append(user(nil), user(nil)...), "of its own"},
 		{"claims that are no object", "users", user(map[string]any{"claims": "x"}), "claim"},
 		{"claim twice", "users", user(map[string]any{"name": "x", "claims": map[string]any{"name": "y"}}), "claim"},
-		{"store of tomorrow", "store", "postgres://db", `write "memory"`},
+		{"store of tomorrow", "store", "mongodb://db", `write "memory"`},
 		{"nonces by another word", "dpop_nonce", "on", `write "off" or "required"`},
 		{"nonces that are no word", "dpop_nonce", true, "write a string"},
 		{"details without a type", "authorization_details_types", []any{map[string]any{"fields": []string{"x"}}}, "objects with type"},

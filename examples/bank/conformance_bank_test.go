@@ -47,6 +47,12 @@ func conformanceBank(t *testing.T, two bool, kinds []kind, change map[string]any
 // deploy is conformanceBank for either certificate.
 func deploy(t *testing.T, two, rsaCertificate bool, kinds []kind, change map[string]any) []*variant {
 	t.Helper()
+	return deployPrepared(t, two, rsaCertificate, kinds, change, nil)
+}
+
+// deployPrepared is deploy with what is done before the bank runs, if not nil.
+func deployPrepared(t *testing.T, two, rsaCertificate bool, kinds []kind, change map[string]any, prepare func(config string)) []*variant {
+	t.Helper()
 	dir, config := configDir(t)
 	l := &lab{roots: x509.NewCertPool(), stderr: new(syncBuffer)}
 	config["listen"] = freeAddress(t)
@@ -96,7 +102,11 @@ func deploy(t *testing.T, two, rsaCertificate bool, kinds []kind, change map[str
 			t.Fatal(err)
 		}
 	}
-	l.start(t, writeConfig(t, dir, config))
+	name := writeConfig(t, dir, config)
+	if prepare != nil {
+		prepare(name)
+	}
+	l.start(t, name)
 	t.Cleanup(func() { // before the bank stops, so that it need not wait
 		for _, v := range variants {
 			for _, c := range v.clients {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,6 +87,7 @@ func (v *visitor) scenes() []scene {
 		{"step.history", v.history},
 		{"step.renewed", v.renew},
 		{"step.thief", v.thief},
+		{"step.ended", v.takeBack},
 	}
 }
 
@@ -212,6 +214,42 @@ func (v *visitor) thief(ctx context.Context) ([]string, error) {
 	return facts, v.sees("step.thief", "thief.end")
 }
 
+// takeBack ends the fintech's access on the bank's page.
+func (v *visitor) takeBack(ctx context.Context) ([]string, error) {
+	story := *v.at
+	if err := v.get(ctx, v.stage.fintech.pages); err != nil {
+		return nil, err
+	}
+	if err := v.submit(ctx, "/services", url.Values{"login": {customer.Login}, "password": {customer.Password}}); err != nil {
+		return nil, err
+	}
+	if err := v.sees("services.title", "fintech", "scope.transactions"); err != nil {
+		return nil, err
+	}
+	id := endButton.FindStringSubmatch(v.page)
+	if id == nil {
+		return nil, errors.New("the page has no button that ends the access")
+	}
+	if err := v.submit(ctx, "/services", url.Values{"end": {html.UnescapeString(id[1])}}); err != nil {
+		return nil, err
+	}
+	if err := v.get(ctx, story.String()); err != nil {
+		return nil, err
+	}
+	if err := v.submit(ctx, "/retry", nil); err != nil {
+		return nil, err
+	}
+	s := v.story()
+	if !s.TakenBack() {
+		return nil, v.trouble(fmt.Sprintf("the fintech's attempts ended as %+v", s.Ended))
+	}
+	var facts []string
+	for _, a := range s.Ended {
+		facts = append(facts, fmt.Sprintf("%s: %d %s  %s", message(v.lang, a.Who), a.Status, a.Reason, cmp.Or(a.Challenge, a.Body)))
+	}
+	return facts, v.sees("step.ended", "step.ended.say")
+}
+
 // get follows a link.
 func (v *visitor) get(ctx context.Context, address string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -223,6 +261,7 @@ func (v *visitor) get(ctx context.Context, address string) error {
 
 var (
 	formTag   = regexp.MustCompile(`(?s)<form [^>]*action="([^"]*)"[^>]*>(.*?)</form>`)
+	endButton = regexp.MustCompile(`<button type="submit" name="end" value="([^"]*)"`)
 	hiddenTag = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
 )
 

@@ -56,12 +56,15 @@ func TestDemo(t *testing.T) {
 				message(lang, "thief.noproof") + ": 401 ",
 				message(lang, "thief.ownproof") + ": 401 ",
 				message(lang, "thief.replay") + ": 401 ",
+				message(lang, "ended.key") + ": 401 ",
+				message(lang, "ended.renew") + ": 400 ",
+				`"invalid_grant"`,
 			} {
 				if strings.Count(out.String(), want) == 0 {
 					t.Errorf("the output lacks %q:\n%s", want, out.String())
 				}
 			}
-			for _, want := range []string{"\n8. ", message(lang, "thief.owner") + ": 200 ", message(lang, "thief.end")} {
+			for _, want := range []string{"\n8. ", "\n9. ", message(lang, "thief.owner") + ": 200 ", message(lang, "thief.end")} {
 				if n := strings.Count(out.String(), want); n != 2 {
 					t.Errorf("the output has %q %d times, want it in each story:\n%s", want, n, out.String())
 				}
@@ -175,6 +178,22 @@ func TestThiefIsTurnedAwayForTheRightReason(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A key is taken back when it opens nothing and cannot be renewed, and not before.
+func TestTakenBack(t *testing.T) {
+	right, wrong := attempt{Right: true}, attempt{}
+	for _, tt := range []struct {
+		ended []attempt
+		want  bool
+	}{
+		{nil, false}, {[]attempt{wrong}, false}, {[]attempt{right}, false},
+		{[]attempt{wrong, right}, false}, {[]attempt{right, wrong}, false}, {[]attempt{right, right}, true},
+	} {
+		if got := (&story{Ended: tt.ended}).TakenBack(); got != tt.want {
+			t.Errorf("TakenBack of %+v: %v, want %v", tt.ended, got, tt.want)
+		}
 	}
 }
 

@@ -164,6 +164,27 @@ func enriched(asked []json.RawMessage) []json.RawMessage {
 	return granted
 }
 
+// detailsText says in words what details allow, for those who have agreed to
+// them before. Of a type without words it returns the JSON, in which every
+// character can be seen.
+func (s *settings) detailsText(raw json.RawMessage, lang string) string {
+	name := detailsTypeOf(raw)
+	for _, t := range s.details {
+		if t.Name == name && t.Text != nil {
+			return t.Text(raw, lang)
+		}
+	}
+	var b strings.Builder
+	for _, r := range string(raw) {
+		if unseen(r) {
+			fmt.Fprintf(&b, "\\u{%X}", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
 func detailsTypeOf(raw json.RawMessage) string {
 	var d struct {
 		Type string `json:"type"`

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -17,6 +20,7 @@ type fintech struct {
 	clients map[binding]*client // it is registered twice, once for each way
 	thief   *thief
 	issuer  string // the bank
+	pages   string // the bank's page of connected services
 	api     string // base URL of the bank's API
 	cert    []byte // its own certificate, DER
 	hint    *user  // who may sign in at the bank, to tell the newcomer
@@ -58,6 +62,7 @@ func (f *fintech) handler() http.Handler {
 	mux.HandleFunc("POST /history", f.act("history", f.fetch))
 	mux.HandleFunc("POST /renew", f.act("renewed", f.renew))
 	mux.HandleFunc("POST /thief", f.act("thief", f.steal))
+	mux.HandleFunc("POST /retry", f.act("ended", f.retry))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		notice(w, r, "fintech", http.StatusNotFound, "notice.unknown")
 	})
@@ -83,8 +88,9 @@ func (f *fintech) tell(w http.ResponseWriter, r *http.Request) {
 	}
 	render(w, r, http.StatusOK, "story", page{Side: "fintech", Title: "story.title", Data: struct {
 		*story
-		Hint *user
-	}{&s.story, f.hint}})
+		Hint     *user
+		Services string
+	}{&s.story, f.hint, f.pages}})
 }
 
 // act returns a handler that does one thing and then shows the story at the
@@ -279,6 +285,35 @@ func (f *fintech) steal(ctx context.Context, s *session) *trouble {
 	own.Who, own.Right = "thief.owner", own.Opened
 	own.Body = "" // the history, which is on the page already
 	s.story.Thief = append(attempts, *own)
+	return nil
+}
+
+// retry uses the newest key, and asks for another if that opens nothing, once
+// the customer may have taken the key back.
+func (f *fintech) retry(ctx context.Context, s *session) *trouble {
+	k := cmp.Or(s.story.Renewed, s.story.Key)
+	if k == nil {
+		return &trouble{"trouble.nokey", ""}
+	}
+	used, err := call(ctx, s.client.http, s.prover, f.api+"/transactions", k.Token)
+	if err != nil {
+		return &trouble{"trouble.history", err.Error()}
+	}
+	used.Who, used.Right = "ended.key", turnedAway(used)
+	if used.Opened {
+		used.Body = "" // the history, which is on the page already
+		s.story.Ended = []attempt{*used}
+		return nil
+	}
+	_, err = s.client.refresh(ctx, s.prover, s.refreshToken)
+	var refused *refusal
+	if !errors.As(err, &refused) {
+		return &trouble{"trouble.renew", fmt.Sprint(err)}
+	}
+	s.story.Ended = []attempt{*used, {
+		Who: "ended.renew", Status: refused.status, Reason: http.StatusText(refused.status), Body: refused.body,
+		Right: strings.Contains(refused.body, `"invalid_grant"`),
+	}}
 	return nil
 }
 

@@ -67,7 +67,7 @@ func (l *logins) forget(interaction string) {
 func (b *bank) interact(w http.ResponseWriter, r *http.Request, in *authz.Interaction) {
 	now := time.Now()
 	if b.autoApprove != "" {
-		if r, ok := b.signedIn(w, r, cmp.Or(b.user(b.autoApprove), &user{Login: b.autoApprove, Subject: b.autoApprove}), now); ok {
+		if r, ok := b.signedIn(w, r, b.sessions, cmp.Or(b.user(b.autoApprove), &user{Login: b.autoApprove, Subject: b.autoApprove}), now); ok {
 			b.finish(w, r, in, b.approval(in, b.autoApprove, now))
 		}
 		return
@@ -100,14 +100,14 @@ func (b *bank) sessionFor(r *http.Request, in *authz.Interaction, now time.Time)
 	return who
 }
 
-// signedIn starts a session with the browser, if the bank has sessions, and
+// signedIn starts one of sessions with the browser, if the bank has them, and
 // returns r as the browser will send it from now on. If there are too many, it
 // shows a page and reports false.
-func (b *bank) signedIn(w http.ResponseWriter, r *http.Request, u *user, now time.Time) (*http.Request, bool) {
-	if b.sessions == nil {
+func (b *bank) signedIn(w http.ResponseWriter, r *http.Request, sessions *bankSessions, u *user, now time.Time) (*http.Request, bool) {
+	if sessions == nil {
 		return r, true
 	}
-	r, ended, ok := b.sessions.start(w, r, u, now)
+	r, ended, ok := sessions.start(w, r, u, now)
 	if ended != nil { // another customer's
 		if err := b.afterSession(r.Context(), ended); err != nil {
 			b.failed(w, r, err)
@@ -120,7 +120,8 @@ func (b *bank) signedIn(w http.ResponseWriter, r *http.Request, u *user, now tim
 	return r, ok
 }
 
-// A loginPage is what login.html shows.
+// A loginPage is what login.html shows. Without an ID nobody asks for anything:
+// the customer has come by themselves.
 type loginPage struct {
 	ID, Action, Client, Login string
 	Trouble                   string // id of the message why it is shown again
@@ -151,7 +152,7 @@ func (b *bank) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := time.Now()
-	if r, ok = b.signedIn(w, r, u, now); !ok {
+	if r, ok = b.signedIn(w, r, b.sessions, u, now); !ok {
 		return
 	}
 	if !b.logins.put(in.ID, u, now, now) {
@@ -170,14 +171,13 @@ type consentPage struct {
 }
 
 func (b *bank) showConsent(w http.ResponseWriter, r *http.Request, in *authz.Interaction, u *user) {
-	targets := formTargets(in.Client.RedirectURIs)
 	p := b.page(r, in.UILocales, "consent.title")
 	c := consentPage{ID: in.ID, Action: b.path("/consent"), Client: clientName(in.Client, p.Lang), Customer: u.name(p.Lang), Scopes: in.Scopes, Details: in.DetailsText(p.Lang), Claims: in.Claims}
-	if len(targets) == 1 {
-		_, c.Host, _ = strings.Cut(targets[0], "://")
+	if hosts := hostsOf(in.Client.RedirectURIs); len(hosts) == 1 {
+		c.Host = hosts[0]
 	}
 	p.Data = c
-	render(w, r, http.StatusOK, "consent", p, targets...)
+	render(w, r, http.StatusOK, "consent", p, anySite)
 }
 
 // consent shows the consent page, or takes its form: the button approve or the

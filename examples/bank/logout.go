@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -28,7 +29,7 @@ func (b *bank) logout(w http.ResponseWriter, r *http.Request, lo *authz.Logout) 
 		l.Client = clientName(lo.Client, p.Lang)
 	}
 	p.Data = l
-	render(w, r, http.StatusOK, "logout", p, formTargets([]string{lo.PostLogoutRedirectURI})...)
+	render(w, r, http.StatusOK, "logout", p, anySite)
 }
 
 // signOut takes its form: the button leave or the button stay.
@@ -64,7 +65,7 @@ func (b *bank) signedOut(w http.ResponseWriter, r *http.Request, lo *authz.Logou
 func (b *bank) afterSession(ctx context.Context, ended *bankSession) error {
 	for _, grants := range ended.known {
 		for _, id := range grants {
-			if err := b.store.Delete(ctx, id); err != nil {
+			if err := b.grants.Revoke(ctx, id); err != nil && !errors.Is(err, authz.ErrNoGrant) {
 				return err
 			}
 		}

@@ -23,10 +23,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 )
 
-const usage = `Usage: bank [-demo | -config FILE [-report[=json]]]
+const usage = `Usage: bank [-demo | -config FILE [-report[=json] | -migrate]]
 
 With no flags, bank plays the story of the spare key in a browser: a customer, a
 fintech, a bank, and a thief. It needs nothing but a free port and prints one
@@ -39,6 +40,8 @@ URL to open.
   -report        with -config, run nothing, and print what that bank is held to,
                  rule by rule, and how each of its clients stands; as text, or by
                  -report=json as JSON
+  -migrate       with -config, run nothing, and make the tables of the database
+                 that FILE names, or bring them up to date
 
 The exit status is 1 if something failed and 2 if the flags or FILE are wrong.
 `
@@ -58,6 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	config := flags.String("config", "", "")
 	var report reportFormat
 	flags.Var(&report, "report", "")
+	migrate := flags.Bool("migrate", false, "")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -69,9 +73,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return misused(flags, "-demo and -config do not go together")
 	case report != "" && !isSet(flags, "config"):
 		return misused(flags, "-report goes with -config")
+	case *migrate && !isSet(flags, "config"):
+		return misused(flags, "-migrate goes with -config")
+	case *migrate && report != "":
+		return misused(flags, "-report and -migrate do not go together")
 	}
 
 	switch {
+	case *migrate:
+		return runMigrate(ctx, *config, stdout, stderr)
 	case report != "":
 		return runReport(*config, report, stdout, stderr)
 	case isSet(flags, "config"):
@@ -145,37 +155,62 @@ func runDemo(ctx context.Context, stdout, stderr io.Writer) int {
 
 // runConfig runs the bank that a file describes until ctx ends.
 func runConfig(ctx context.Context, name string, stdout, stderr io.Writer) int {
-	b, err := openBank(name, stderr)
+	s, b, err := checkedBank(name)
 	if err != nil {
 		return fail(stderr, 2, err)
 	}
 	for _, warning := range b.warnings(ctx) {
 		fmt.Fprintf(stderr, "bank: warning: %s\n", warning)
 	}
+	kept, err := s.plan.open(ctx)
+	if err != nil {
+		return fail(stderr, 1, fmt.Errorf("%s: %w", name, err))
+	}
+	status := runWith(ctx, name, s, kept, stdout, stderr)
+	if err := kept.close(); err != nil {
+		return fail(stderr, 1, fmt.Errorf("%s: store: %w", name, err))
+	}
+	return status
+}
+
+// runWith runs the bank on what is kept, which it sweeps meanwhile.
+func runWith(ctx context.Context, name string, s *settings, kept *storage, stdout, stderr io.Writer) int {
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	b, err := newBank(s, kept, log)
+	if err != nil {
+		return fail(stderr, 2, fmt.Errorf("%s: %w", name, err))
+	}
 	listeners, err := b.listeners()
 	if err != nil {
 		return fail(stderr, 2, fmt.Errorf("%s: %w", name, err))
 	}
+	var sweeping sync.WaitGroup
+	sweep, stop := context.WithCancel(ctx)
+	sweeping.Go(func() { kept.keepSwept(sweep, log) })
+
 	fmt.Fprintf(stdout, "bank: serving %s\n", b.issuer)
 	err = serve(ctx, stderr, listeners...)
 	b.telling.Wait()
+	stop()
+	sweeping.Wait()
 	if err != nil {
 		return fail(stderr, 1, err)
 	}
 	return 0
 }
 
-// openBank returns the bank that a file describes. It logs to stderr.
-func openBank(name string, stderr io.Writer) (*bank, error) {
+// checkedBank reads a file and builds the bank that it describes once, in
+// memory, so that everything that is wrong is told before a database is opened.
+func checkedBank(name string) (*settings, *bank, error) {
 	s, err := readConfig(name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	b, err := newBank(s, slog.New(slog.NewTextHandler(stderr, nil)))
+	b, err := newBank(s, inMemory(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s", name, asMembers.Replace(err.Error()))
+		return nil, nil, fmt.Errorf("%s: %s", name, asMembers.Replace(err.Error()))
 	}
-	return b, nil
+	return s, b, nil
 }
 
 // asMembers gives what the library says about its Config the names of the

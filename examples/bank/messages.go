@@ -101,6 +101,14 @@ var messages = map[string]struct{ en, ja string }{
 	"thief.end":         {"The stolen key opened nothing. The story ends well.", "盗まれた鍵では何も開きませんでした。めでたし、めでたし。"},
 	"thief.wrong":       {"This is not as it should be.", "想定どおりの結果ではありません。"},
 
+	"do.services":    {"The bank's page: my connected services", "銀行の「連携中のサービス」を開く"},
+	"do.retry":       {"Try the key once more", "鍵をもう一度使ってみる"},
+	"step.ended":     {"The customer takes the key back", "お客さまが合鍵を取り消す"},
+	"step.ended.say": {"On the bank's page of connected services, the customer ended Kakeibo Note's access. The key fits the hand as before, and the bank no longer lets it turn.", "お客さまが、銀行の「連携中のサービス」で、かけいぼノートへの許可を取り消しました。手も鍵も同じですが、銀行はもう開けません。"},
+	"step.ended.not": {"The key still turns: the customer has not ended the access yet.", "まだ許可が取り消されていないため、鍵は使えます。"},
+	"ended.key":      {"Kakeibo Note, with its own key", "自分の鍵を使う、かけいぼノート"},
+	"ended.renew":    {"Kakeibo Note, asking for a new key", "新しい鍵を頼む、かけいぼノート"},
+
 	// What can go wrong at the fintech.
 	"trouble.title":   {"That did not work", "うまくいきませんでした"},
 	"trouble.push":    {"The bank did not take the request.", "銀行が依頼を受け付けませんでした。"},
@@ -148,6 +156,17 @@ var messages = map[string]struct{ en, ja string }{
 	"scope.accounts":     {"see your accounts and balances", "口座と残高を見る"},
 	"scope.transactions": {"see your transaction history", "取引明細を見る"},
 
+	"services.title": {"My connected services", "連携中のサービス"},
+	"services.login": {"Sign in to see which services you have let in, and to end their access.", "ログインすると、許可したサービスを確認し、取り消すことができます。"},
+	"services.say":   {"You have given these services a spare key. It stops turning as soon as you end it.", "次のサービスに合鍵を渡しています。取り消すと、その鍵はすぐに使えなくなります。"},
+	"services.none":  {"You have given no service a spare key.", "合鍵を渡しているサービスはありません。"},
+	"services.since": {"Since %s.", "%sから。"},
+	"services.until": {"Until %s at most.", "最長で%sまで。"},
+	"services.short": {"Ends by itself in a few minutes.", "数分で自動的に終わります。"},
+	"services.end":   {"End this access", "この許可を取り消す"},
+	"services.ended": {"%s can no longer use its key.", "%s の鍵は、もう使えません。"},
+	"services.next":  {"More services", "次のサービス"},
+
 	"logout.title": {"Sign out of Kagi Bank?", "かぎ銀行からログアウトしますか"},
 	"logout.asks":  {"%s asks for this.", "%s からの依頼です。"},
 	"logout.apps":  {"The apps that you let in since you signed in will be told, and the keys that were meant for this visit alone stop turning.", "ログイン後に許可したアプリにも伝わり、今回かぎりの合鍵は使えなくなります。"},
@@ -164,6 +183,7 @@ var messages = map[string]struct{ en, ja string }{
 	"notice.state":       {"This locker number does not answer a question that this browser asked. It was not used.", "このブラウザーからの依頼に対する番号ではないため、使いませんでした。"},
 	"notice.iss":         {"This answer is not from the bank that was asked. It was not used.", "依頼した銀行からの返事ではないため、使いませんでした。"},
 	"notice.interaction": {"This request was already decided, took too long, or was begun in another browser. Please go back to where you came from and start again.", "この依頼は、すでに回答済みか、時間切れか、別のブラウザーで始められたものです。元のページに戻り、はじめからやり直してください。"},
+	"notice.form":        {"This form did not arrive as it was sent. Please go back and try again.", "フォームを正しく受け取れませんでした。前の画面に戻り、もう一度お試しください。"},
 	"notice.busy":        {"Too many people are signing in. Please try again in a while.", "混み合っています。しばらくしてからお試しください。"},
 	"notice.outage":      {"The bank cannot do this at the moment. Please try again.", "ただいま処理できません。もう一度お試しください。"},
 	"notice.goodbye":     {"You are signed out.", "ログアウトしました。"},

@@ -87,7 +87,7 @@ func TestConfigWarns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := newBank(s, nil)
+	b, err := newBank(s, inMemory(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

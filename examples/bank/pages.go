@@ -22,7 +22,7 @@ var pageFiles embed.FS
 // own.
 var templates = func() map[string]*template.Template {
 	m := make(map[string]*template.Template)
-	for _, name := range []string{"home", "story", "login", "consent", "logout", "error", "notice"} {
+	for _, name := range []string{"home", "story", "login", "consent", "services", "logout", "error", "notice"} {
 		m[name] = template.Must(template.ParseFS(pageFiles, "pages/layout.html", "pages/icons.html", "pages/"+name+".html"))
 	}
 	return m
@@ -90,6 +90,14 @@ func (p page) Yen(amount int) string {
 // Clock returns a time of day.
 func (p page) Clock(t time.Time) string { return t.Format(time.TimeOnly) }
 
+// Day returns a day, as the pages write it.
+func (p page) Day(t time.Time) string {
+	if p.Lang == "ja" {
+		return t.Local().Format("2006年1月2日")
+	}
+	return t.Local().Format("January 2, 2006")
+}
+
 // WithKey hands a key to a template of its own, with the page for its words.
 func (p page) WithKey(k *accessKey, open bool) any {
 	return struct {
@@ -97,6 +105,16 @@ func (p page) WithKey(k *accessKey, open bool) any {
 		Key  *accessKey
 		Open bool // whether its content is unfolded
 	}{p, k, open}
+}
+
+// WithAttempts hands attempts to a template of its own, with the page for its
+// words, and whether each was to end in one way.
+func (p page) WithAttempts(attempts []attempt, judged bool) any {
+	return struct {
+		Page     page
+		Attempts []attempt
+		Judged   bool
+	}{p, attempts, judged}
 }
 
 // WithProof hands a proof to a template of its own, with the page for its words.
@@ -107,8 +125,8 @@ func (p page) WithProof(made *proof) any {
 	}{p, made}
 }
 
-// render shows a page in the language that the browser prefers. The origins in
-// formTargets may be redirected to after its form was sent.
+// render shows a page in the language that the browser prefers. Its forms may
+// end at the sources in formTargets, beside the bank itself.
 func render(w http.ResponseWriter, r *http.Request, status int, name string, p page, formTargets ...string) {
 	if p.Lang == "" {
 		p.Lang = language(r.Header.Get("Accept-Language"))
@@ -141,8 +159,8 @@ func notice(w http.ResponseWriter, r *http.Request, side string, status int, id 
 // secure sets what every page carries: nothing from elsewhere, no script at
 // all, no frame around it, nothing kept, nothing told to the next page.
 //
-// Browsers apply form-action to the redirect that follows a form, too. The
-// consent form ends at the client, so its origin has to be named.
+// Browsers hold form-action against every redirect that follows a form, too; see
+// anySite.
 func secure(h http.Header, formTargets []string) {
 	h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains; preload")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action "+strings.Join(append([]string{"'self'"}, formTargets...), " ")+"; frame-ancestors 'none'; base-uri 'none'")
@@ -152,24 +170,25 @@ func secure(h http.Header, formTargets []string) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// cspHost is a host, with or without port, that cannot be mistaken for more
-// than one source of a Content-Security-Policy.
-var cspHost = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?$`)
+// anySite is where a form may end that sends the customer to a client: at the
+// client's callback, and wherever that sends on to, which is the client's
+// business. With the client's origin alone, Chromium would keep the customer of
+// one whose callback has a host of its own at the bank (browsertest shows it).
+const anySite = "https:"
 
-// formTargets returns the origins of a client's redirect URIs, as sources for
-// form-action.
-func formTargets(redirectURIs []string) []string {
-	var targets []string
+// plainHost is a host, with or without port, that reads as it is.
+var plainHost = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?$`)
+
+// hostsOf returns the hosts of a client's redirect URIs.
+func hostsOf(redirectURIs []string) []string {
+	var hosts []string
 	for _, s := range redirectURIs {
 		u, err := url.Parse(s)
-		if err != nil || !cspHost.MatchString(u.Host) {
-			continue
-		}
-		if t := u.Scheme + "://" + u.Host; !slices.Contains(targets, t) {
-			targets = append(targets, t)
+		if err == nil && plainHost.MatchString(u.Host) && !slices.Contains(hosts, u.Host) {
+			hosts = append(hosts, u.Host)
 		}
 	}
-	return targets
+	return hosts
 }
 
 // serveStyle serves the one style sheet.

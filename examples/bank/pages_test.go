@@ -41,7 +41,7 @@ func TestMessages(t *testing.T) {
 			}
 		}
 	}
-	inProgram := regexp.MustCompile(`"((?:home|story|step|key|do|history|thief|trouble|login|logout|error|consent|details|scope|notice|demo|terminal)\.[a-z.]+)"`)
+	inProgram := regexp.MustCompile(`"((?:home|story|step|key|do|history|thief|ended|trouble|services|login|logout|error|consent|details|scope|notice|demo|terminal)\.[a-z.]+)"`)
 	sources, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +92,8 @@ func examplePages(s string) map[string]page {
 	texts := map[string]string{"en": s, "ja": s}
 	type data struct {
 		*story
-		Hint *user
+		Hint     *user
+		Services string
 	}
 	hint := &user{Login: s, Password: s}
 	sent := &pushed{Sent: url.Values{s: {s}}, RequestURI: s, Authorize: "https://bank.example/authorize?" + url.QueryEscape(s)}
@@ -102,21 +103,29 @@ func examplePages(s string) map[string]page {
 		Binding: byCertificate, Pushed: sent, Code: s, Key: key, Renewed: key,
 		History: &history{Account: account{ID: s, Name: texts}, Transactions: []transaction{{Date: s, Text: texts}}},
 		Thief:   []attempt{{Who: "thief.bare", Reason: s, Challenge: s, Body: s}, {Who: "thief.owner", Opened: true, Right: true}},
+		Ended:   []attempt{{Who: "ended.key", Reason: s, Challenge: s, Right: true}, {Who: "ended.renew", Body: s, Right: true}},
 		Trouble: &trouble{"trouble.push", s},
 	}
 	toldOfSeal := *told
 	toldOfSeal.Binding, toldOfSeal.Pushed, toldOfSeal.Key, toldOfSeal.Renewed = byProof, &stamped, &sealed, &sealed
 	toldOfSeal.History = &history{Account: told.History.Account, Transactions: told.History.Transactions, Proof: stamp}
 	toldOfSeal.Thief = []attempt{{Who: "thief.noproof", Reason: s, Challenge: s}, {Who: "thief.ownproof"}, {Who: "thief.replay"}, {Who: "thief.owner"}}
+	toldOfSeal.Ended = []attempt{{Who: "ended.key", Opened: true}}
 	return map[string]page{
-		"story 3": {Side: "fintech", Title: "story.title", Data: data{&toldOfSeal, hint}},
+		"story 3": {Side: "fintech", Title: "story.title", Data: data{&toldOfSeal, hint, "https://bank.example/services"}},
 		"home":    {Side: "fintech", Title: "home.title"},
-		"story":   {Side: "fintech", Title: "story.title", Data: data{told, hint}},
-		"story 1": {Side: "fintech", Title: "story.title", Data: data{&story{Pushed: sent}, hint}},
-		"story 2": {Side: "fintech", Title: "story.title", Data: data{&story{Pushed: sent, Denied: s}, hint}},
+		"story":   {Side: "fintech", Title: "story.title", Data: data{told, hint, s}},
+		"story 1": {Side: "fintech", Title: "story.title", Data: data{&story{Pushed: sent}, hint, s}},
+		"story 2": {Side: "fintech", Title: "story.title", Data: data{&story{Pushed: sent, Denied: s}, hint, s}},
 		"login":   {Side: "bank", Title: "login.title", Data: loginPage{ID: s, Action: "/login", Client: s, Login: s, Trouble: "login.failed", Hint: hint}},
 		"consent": {Side: "bank", Title: "consent.title", Data: consentPage{ID: s, Action: "/consent", Client: s, Host: s, Customer: s, Scopes: []string{"accounts", s}, Details: []string{s}, Claims: []string{s}}},
-		"notice":  {Side: "bank", Title: "notice.title", Data: "notice.unknown"},
+		"services": {Side: "bank", Title: "services.title", Data: servicesPage{
+			Action: "/services", Customer: s, After: "g1", Next: "/services?after=g2", Ended: s,
+			Services: []service{{ID: s, Client: s, Since: time.Unix(0, 0), Allowed: []string{s}}, {ID: "g2", Client: s, Until: time.Unix(0, 0)}},
+		}},
+		"services 2": {Side: "bank", Title: "services.title", Data: servicesPage{Customer: s}},
+		"login 2":    {Side: "bank", Title: "login.title", Data: loginPage{Action: "/services", Login: s}},
+		"notice":     {Side: "bank", Title: "notice.title", Data: "notice.unknown"},
 	}
 }
 
@@ -161,8 +170,8 @@ func TestPagesInBothLanguages(t *testing.T) {
 func TestPagesOfEachHand(t *testing.T) {
 	pages := examplePages("plain")
 	own := map[string][]string{
-		"story":   {"step.code.say", "step.key.say", "key.hand", "step.history.say", "step.renewed.say", "step.thief.say", "do.seal"},
-		"story 3": {"step.pushed.seal", "step.code.seal", "step.key.seal", "key.seal", "step.history.seal", "step.renewed.seal", "step.thief.seal", "stamp.title", "stamp.nonce", "do.certificate"},
+		"story":   {"step.code.say", "step.key.say", "key.hand", "step.history.say", "step.renewed.say", "step.thief.say", "do.seal", "step.ended.say"},
+		"story 3": {"step.pushed.seal", "step.code.seal", "step.key.seal", "key.seal", "step.history.seal", "step.renewed.seal", "step.thief.seal", "stamp.title", "stamp.nonce", "do.certificate", "step.ended.not", "do.retry", "do.services"},
 	}
 	for _, lang := range []string{"en", "ja"} {
 		home := renderExample("home", lang, pages["home"]).Body.String()
@@ -240,22 +249,22 @@ func TestPagesNeedNoScript(t *testing.T) {
 	}
 }
 
-func TestFormTargets(t *testing.T) {
+func TestHostsOf(t *testing.T) {
 	tests := []struct {
 		name string
 		uris []string
 		want string
 	}{
-		{"one", []string{"https://app.example/cb?x=1"}, "https://app.example"},
-		{"two of one origin", []string{"https://app.example/a", "https://app.example/b"}, "https://app.example"},
-		{"port", []string{"https://app.example:8443/a"}, "https://app.example:8443"},
-		{"injection", []string{"https://a.example;script-src/cb", "https://b.example,x/cb", "https://*/cb", "https://a'b/cb"}, ""},
+		{"one", []string{"https://app.example/cb?x=1"}, "app.example"},
+		{"two of one origin", []string{"https://app.example/a", "https://app.example/b"}, "app.example"},
+		{"port", []string{"https://app.example:8443/a"}, "app.example:8443"},
+		{"more than a host", []string{"https://a.example;script-src/cb", "https://b.example,x/cb", "https://*/cb", "https://a'b/cb"}, ""},
 		{"no host", []string{"com.example.app:/cb"}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := strings.Join(formTargets(tt.uris), " "); got != tt.want {
-				t.Errorf("formTargets(%q) = %q, want %q", tt.uris, got, tt.want)
+			if got := strings.Join(hostsOf(tt.uris), " "); got != tt.want {
+				t.Errorf("hostsOf(%q) = %q, want %q", tt.uris, got, tt.want)
 			}
 		})
 	}

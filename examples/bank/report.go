@@ -38,7 +38,7 @@ func (f *reportFormat) IsBoolFlag() bool { return true }
 // runReport prints what the bank that a file describes is held to, and how its
 // clients stand, without serving anybody.
 func runReport(name string, format reportFormat, stdout, stderr io.Writer) int {
-	b, err := openBank(name, stderr)
+	_, b, err := checkedBank(name)
 	if err != nil {
 		return fail(stderr, 2, err)
 	}

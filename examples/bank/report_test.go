@@ -117,7 +117,7 @@ func TestReportRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := newBank(s, nil)
+	b, err := newBank(s, inMemory(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,10 +22,12 @@ type bankSession struct {
 	known map[string][]string // by client: the grants that end with the session
 }
 
-// BankSessions keeps the bank's sessions. There are some where customers can log
-// out; the bank of the story asks for a login each time and keeps none.
+// BankSessions keeps the bank's sessions. Where customers can log out, a login
+// lasts; the bank of the story asks for one each time, and keeps none but the
+// short ones of those who look at their connected services.
 type bankSessions struct {
 	cookie string
+	life   time.Duration
 
 	mu sync.Mutex
 	m  map[string]*bankSession // by the value of the cookie
@@ -33,14 +35,15 @@ type bankSessions struct {
 
 const (
 	bankSessionLife = 8 * time.Hour
+	visitLife       = 10 * time.Minute
 	maxBankSessions = 10_000
 )
 
 // newSessions returns those of the bank with that name. Cookies know nothing of
 // ports, so that the cookie's name has to tell banks apart.
-func newSessions(issuer string) *bankSessions {
-	sum := sha256.Sum256([]byte(issuer))
-	return &bankSessions{cookie: "__Host-bank-" + hex.EncodeToString(sum[:8]), m: make(map[string]*bankSession)}
+func newSessions(name string, life time.Duration) *bankSessions {
+	sum := sha256.Sum256([]byte(name))
+	return &bankSessions{cookie: "__Host-bank-" + hex.EncodeToString(sum[:8]), life: life, m: make(map[string]*bankSession)}
 }
 
 // of returns the session of the browser that sent r, or nil. What it returns
@@ -56,7 +59,7 @@ func (s *bankSessions) of(r *http.Request, now time.Time) *bankSession {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in := s.m[c.Value]
-	if in == nil || now.Sub(in.at) > bankSessionLife {
+	if in == nil || now.Sub(in.at) > s.life {
 		return nil
 	}
 	shown := *in
@@ -71,7 +74,7 @@ func (s *bankSessions) start(w http.ResponseWriter, r *http.Request, u *user, no
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for value, in := range s.m {
-		if now.Sub(in.at) > bankSessionLife {
+		if now.Sub(in.at) > s.life {
 			delete(s.m, value)
 		}
 	}
@@ -90,7 +93,7 @@ func (s *bankSessions) start(w http.ResponseWriter, r *http.Request, u *user, no
 	in.at = now
 	value := rand.Text()
 	s.m[value] = in
-	cookie := s.baked(value, int(bankSessionLife.Seconds()))
+	cookie := s.baked(value, int(s.life.Seconds()))
 	http.SetCookie(w, cookie)
 	return s.bearing(r, cookie), ended, true
 }

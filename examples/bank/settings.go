@@ -40,6 +40,9 @@ type settings struct {
 	decrypt  []authz.DecryptionKey // what clients may encrypt their requests to
 	pairwise []byte                // salt of subjects that differ by client; nil if there are none
 
+	plan    storePlan // where it keeps what it remembers
+	secrets [][]byte  // the server's own, of which the first seals; nil: made up
+
 	dpopNonces     bool // whether DPoP proofs have to have a nonce of the bank's
 	httpSignatures bool // whether requests to the API have to be signed, and answers are
 

@@ -80,6 +80,7 @@ func assemble(p *pki, sockets [3]net.Listener, urls [3]string) (*stage, error) {
 		},
 		thief:    newThief(p.roots, p.thief, thiefs),
 		issuer:   issuer,
+		pages:    issuer + "/services",
 		api:      machines,
 		cert:     p.fintech.Certificate[0],
 		hint:     &customer,
@@ -98,7 +99,7 @@ func assemble(p *pki, sockets [3]net.Listener, urls [3]string) (*stage, error) {
 		certificate: p.server, profiles: []authz.Profile{authz.FAPI2Security}, clients: registered, keys: keys,
 		users: []user{customer}, scopes: []string{"accounts", "transactions"}, hint: &customer, apis: []api{{}},
 		dpopNonces: true,
-	}, nil)
+	}, inMemory(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ type story struct {
 	History *history
 	Renewed *accessKey
 	Thief   []attempt // the thief, then the fintech itself
+	Ended   []attempt // the fintech, since the customer may have taken the key back
 	Trouble *trouble
 }
 
@@ -34,6 +35,10 @@ func (s *story) Caught() bool {
 	}
 	return len(s.Thief) > 0
 }
+
+// TakenBack reports whether the fintech's key no longer opens anything, nor can
+// it be renewed.
+func (s *story) TakenBack() bool { return len(s.Ended) == 2 && s.Ended[0].Right && s.Ended[1].Right }
 
 // A trouble is something that did not work.
 type trouble struct {

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"strings"
 )
 
 // A thief has come by an access token, but not by the fintech's private keys.
@@ -31,6 +32,9 @@ type attempt struct {
 	Opened    bool   // whether the door opened
 	Right     bool   // whether that is as it should be
 }
+
+// Fintech reports whether it is the fintech's own.
+func (a attempt) Fintech() bool { return !strings.HasPrefix(a.Who, "thief.") || a.Who == "thief.owner" }
 
 // try calls api with a token that is bound to another's certificate.
 func (t *thief) try(ctx context.Context, api, token string) ([]attempt, error) {

@@ -17,11 +17,11 @@ import (
 // nothing (RFC 7591, 2).
 var forPeople = []string{"client_name", "client_uri", "logo_uri", "contacts", "tos_uri", "policy_uri", "software_id", "software_version"}
 
-// warnings says which clients of a -config file will be refused, and what of
-// the others will not do what somebody may expect.
-func (b *bank) warnings(ctx context.Context) []string {
-	var list []string
+// warnings says what the store of a -config file gives up, which clients will be
+// refused, and what of the others will not do what somebody may expect.
+func (b *bank) warnings(ctx context.Context) (list []string) {
 	clients := slices.SortedFunc(slices.Values(b.clients.All()), func(x, y *authz.Client) int { return cmp.Compare(x.ID, y.ID) })
+	list = append(list, b.plan.warnings()...)
 	for _, w := range b.waivers {
 		for _, id := range w.Clients {
 			if _, err := b.clients.Client(ctx, id); err != nil && id != "*" {

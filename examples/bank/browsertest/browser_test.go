@@ -39,7 +39,8 @@ import (
 type words struct {
 	home, connect, pushed, toBank, login, failed, signIn, consent, accounts, approve, deny,
 	denied, code, key, fits, fetch, history, salary, renew, renewed, steal, bare, another, refused, owner, end, again,
-	hands, seal, sealed, sealFits, stamp, noStamp, ownSeal, copied, replayed, onceMore string
+	hands, seal, sealed, sealFits, stamp, noStamp, ownSeal, copied, replayed, onceMore,
+	fintech, services, none, ended, retry, stillTurns, takenBack, ownKey, newKey string
 }
 
 var languages = map[string]words{
@@ -54,6 +55,8 @@ var languages = map[string]words{
 		hands: "Which hand is the key cut for?", seal: "A hand with a seal", sealed: "with a seal made for this story alone", sealFits: "Kakeibo Note's seal",
 		stamp: "the stamp on this very request", noStamp: "The thief, without a stamp", ownSeal: "The thief, with a seal of their own",
 		copied: "The thief, with the copied stamp", replayed: "the DPoP proof was used before", onceMore: "Once more, with a certificate",
+		fintech: "Kakeibo Note", services: "My connected services", none: "You have given no service a spare key", ended: "Kakeibo Note can no longer use its key", retry: "Try the key once more",
+		stillTurns: "The key still turns", takenBack: "The customer takes the key back", ownKey: "Kakeibo Note, with its own key", newKey: "Kakeibo Note, asking for a new key",
 	},
 	"ja": {
 		home: "ひとつの手でしか回らない合鍵", connect: "銀行口座をつなぐ", pushed: "フィンテックが銀行に頼む", toBank: "銀行へ進む",
@@ -66,6 +69,8 @@ var languages = map[string]words{
 		hands: "合鍵を、どの手に合わせますか", seal: "はんこを持つ手", sealed: "このお話のために作ったはんこで", sealFits: "かけいぼノートのはんこ",
 		stamp: "まさにこの依頼に押された印", noStamp: "印を押さない泥棒", ownSeal: "自分のはんこを押す泥棒",
 		copied: "印の写しを使う泥棒", replayed: "the DPoP proof was used before", onceMore: "もう一度、証明書で",
+		fintech: "かけいぼノート", services: "連携中のサービス", none: "合鍵を渡しているサービスはありません", ended: "かけいぼノート の鍵は、もう使えません", retry: "鍵をもう一度使ってみる",
+		stillTurns: "まだ許可が取り消されていない", takenBack: "お客さまが合鍵を取り消す", ownKey: "自分の鍵を使う、かけいぼノート", newKey: "新しい鍵を頼む、かけいぼノート",
 	},
 }
 
@@ -114,17 +119,46 @@ func findChromium(t *testing.T) string {
 	return ""
 }
 
-// startBank builds and runs the example, and returns the URL it prints. At the
-// end of the test it presses Ctrl-C.
-func startBank(t *testing.T) string {
+var built struct {
+	sync.Mutex
+	program string
+}
+
+// program returns the example, which is built once.
+func program(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "bank")
-	build := exec.Command("go", "build", "-o", program, ".")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	built.Lock()
+	defer built.Unlock()
+	if built.program == "" {
+		name := filepath.Join(folder, "bank")
+		build := exec.Command("go", "build", "-o", name, ".")
+		build.Dir = ".."
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("go build: %v\n%s", err, out)
+		}
+		built.program = name
 	}
-	bank := exec.Command(program)
+	return built.program
+}
+
+// folder is where the example is built.
+var folder string
+
+func TestMain(m *testing.M) {
+	var err error
+	if folder, err = os.MkdirTemp("", "browsertest"); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	os.RemoveAll(folder)
+	os.Exit(status)
+}
+
+// startBank runs the example with args, and returns the URL it prints. At the
+// end of the test it presses Ctrl-C.
+func startBank(t *testing.T, args ...string) string {
+	t.Helper()
+	bank := exec.Command(program(t), args...)
 	bank.Env = append(os.Environ(), "LC_ALL=C")
 	bank.Stderr = os.Stderr
 	out, err := bank.StdoutPipe()
@@ -297,8 +331,39 @@ func (p *person) wholeStory(start string, w words) {
 	p.click(`form[action="/renew"] button`, w.renewed)
 	p.click(`form[action="/thief"] button`, w.bare, w.another, w.refused, w.owner, w.end)
 	p.shot("8-thief")
+	p.takeBack(start, w)
 	p.click(`form[action="/connect"] button`, w.pushed, w.toBank)
 	p.absent(w.end)
+}
+
+// takeBack ends the fintech's access on the bank's page of connected services,
+// and lets the fintech try its key before and after.
+func (p *person) takeBack(start string, w words) {
+	p.t.Helper()
+	p.click(`form[action="/retry"] button`, w.takenBack, w.stillTurns, w.retry)
+	services, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](`document.querySelector('a[target="_blank"][rel~="noopener"]').href`))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.run(chromedp.Navigate(services))
+	p.sees(w.login)
+	p.shot("9-services-login")
+	p.signIn("aikag", w.failed)
+	p.signIn("aikagi", w.services, w.fintech, w.accounts)
+	p.shot("10-services")
+	for { // those of earlier visits, too
+		p.click(`button[name="end"]`, w.services, w.ended)
+		if !strings.Contains(p.text(), w.accounts) {
+			break
+		}
+	}
+	p.sees(w.none)
+	p.shot("11-ended")
+	p.run(chromedp.Navigate(start + "story"))
+	p.click(`form[action="/retry"] button`, w.takenBack, w.ownKey, w.refused, w.newKey, "invalid_grant")
+	p.absent(w.stillTurns)
+	p.absent(w.retry)
+	p.shot("12-taken-back")
 }
 
 // sealedStory chooses the other hand, by a click on its words.
