@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"html"
 	"net/http"
-	"net/url"
 	"strings"
 )
 
@@ -15,14 +14,18 @@ const formScript = `document.forms[0].submit()`
 
 // formPost answers with a page that posts params to uri by itself, or at the
 // press of its button where scripts are off (OAuth 2.0 Form Post Response Mode,
-// 2). It can run one script and send to the client, and nothing else.
+// 2). It can run one script and send its one form, and nothing else.
+//
+// The policy does not name the client's origin: Chromium holds form-action
+// against every redirect that follows, so that a client which answers the post
+// with one to another origin would have its customer stranded on this page.
 func formPost(w http.ResponseWriter, uri string, params [][2]string) {
 	script := sha256.Sum256([]byte(formScript))
 	h := w.Header()
 	browserHeaders(h)
 	h.Set("Cache-Control", "no-cache, no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'sha256-"+base64.StdEncoding.EncodeToString(script[:])+
-		"'; form-action "+formTarget(uri)+"; frame-ancestors 'none'; base-uri 'none'")
+		"'; form-action https:; frame-ancestors 'none'; base-uri 'none'")
 	write(w, http.StatusOK, typeHTML, []byte(formPage(uri, params)))
 }
 
@@ -47,17 +50,4 @@ func formPage(uri string, params [][2]string) string {
 </html>
 `)
 	return b.String()
-}
-
-// formTarget returns the origin of uri, as a policy can name it: a host that
-// could end the name there, or that policies have no words for, is any host.
-func formTarget(uri string) string {
-	u, err := url.Parse(uri)
-	plain := func(r rune) bool {
-		return r == '.' || r == '-' || r == ':' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-	}
-	if err != nil || u.Host == "" || strings.ContainsFunc(u.Host, func(r rune) bool { return !plain(r) }) {
-		return "https:"
-	}
-	return u.Scheme + "://" + u.Host
 }
