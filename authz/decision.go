@@ -79,7 +79,10 @@ type Decision struct {
 // errDecided is what every decision but the first gets.
 var errDecided = refuse("FAPI2-SP-5.3.2.2-N3", invalidRequestURI, "the request was already decided")
 
-// Finish carries out a decision and sends the browser back to the client. It
+// Finish carries out a decision and sends the browser back to the client, by a
+// redirect or a page that posts itself. A Content-Security-Policy of the page
+// whose form ended here must not keep form-action to the bank: Chromium holds it
+// against the redirects that follow, those of the client among them. It
 // answers only once the decision is stored. When it returns an error it has
 // neither stored nor written anything, and the host shows a page of its own:
 // an [*Error] means that the decision does not answer the request, or that
